@@ -1,0 +1,92 @@
+"""A guest's stay at a property, and the facts of one moment that resolving needs.
+
+`Facts` is everything about the world that a document does not hold: property, stay, trip, party, the local clock. The
+caller gathers it; resolving reads it and nothing else, so that the same facts always give the same answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from prefs.core.rooms import Property
+
+ARRIVING_WITHIN = timedelta(days=7)  # staff and devices may see a guest this long before arrival (design section 8)
+
+
+class StayStatus(StrEnum):
+    BOOKED = "booked"
+    IN_HOUSE = "in_house"
+    CHECKED_OUT = "checked_out"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    adults: int = 1
+    children: int = 0
+
+    @property
+    def axis(self) -> str:
+        """Children if any child travels, else partner with two or more adults, else alone (resolving rule 6)."""
+        if self.children:
+            return "children"
+        return "partner" if self.adults >= 2 else "alone"
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """One guest at one property from `arrival` to `departure` (both with time zone); `room` empty until assigned."""
+
+    id: str
+    guest: str
+    property: str
+    arrival: datetime
+    departure: datetime
+    room: str = ""
+    trip: str = ""
+    party: Party | None = None
+    status: StayStatus = StayStatus.BOOKED
+    version: int = 0
+
+    def gives_reason(self, now: datetime) -> bool:
+        """Whether staff and devices of the property have a reason to see this guest: in house, or arriving soon."""
+        if self.status in (StayStatus.CHECKED_OUT, StayStatus.CANCELLED) or now >= self.departure:
+            return False
+        return self.status is StayStatus.IN_HOUSE or self.arrival - now <= ARRIVING_WITHIN
+
+
+def current(stays: Sequence[Stay], property_id: str, at: datetime) -> Stay | None:
+    """The guest's in-house, else next stay at a property; ties by arrival, then id."""
+    open_stays = [
+        s
+        for s in stays
+        if s.property == property_id
+        and s.status in (StayStatus.BOOKED, StayStatus.IN_HOUSE)
+        and at < s.departure
+    ]
+    return min(open_stays, key=lambda s: (s.status is not StayStatus.IN_HOUSE, s.arrival, s.id), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The world at one moment. `at` is aware; `property` None means no capabilities and clock contexts in UTC.
+
+    `trip` and `party` come from the query, else from the stay; empty means unknown and matches no entry that names it.
+    """
+
+    at: datetime
+    property: Property | None = None
+    stay: Stay | None = None
+    trip: str = ""
+    party: str = ""
+
+    @property
+    def trip_axis(self) -> str:
+        return self.trip or (self.stay.trip if self.stay else "")
+
+    @property
+    def party_axis(self) -> str:
+        if self.party:
+            return self.party
+        return self.stay.party.axis if self.stay and self.stay.party else ""

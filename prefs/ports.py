@@ -1,0 +1,162 @@
+"""What the domain needs from the world: protocols, each method with its promise. Adapters are chosen in `bootstrap.py`.
+
+Every method of `Store` may raise `StoreUnavailable`, and no other error of a library below it. Everything else it
+raises is in the tree of `prefs.core.errors` and is named at the method.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from prefs.core.changes import Change, Written
+from prefs.core.entries import Document, Entry, Identifier, ScopeKind, Strength
+from prefs.core.stays import Stay
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The present, aware, in UTC."""
+        ...
+
+
+class Past(Protocol):
+    """A guest's history as seen inside a write, under its lock."""
+
+    def since(self, version: int) -> Sequence[Change]:
+        """Changes after `version`, oldest first."""
+        ...
+
+    def at(self, version: int) -> Change | None:
+        """The change that made `version`, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """An `Idempotency-Key`: whose, which, and a digest of method, path and body to tell a repeat from a reuse."""
+
+    caller: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A property or catalogue extension as it was put: JSON data at a version of its own."""
+
+    id: str
+    body: Mapping[str, Any]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How many stored entries of a key share this value, strength and kind of scope."""
+
+    value: Any
+    strength: Strength
+    scope: ScopeKind
+    count: int
+
+
+type Apply = Callable[[Document, Past], Written]
+
+
+class Store(Protocol):
+    """Documents, history, facts and idempotency answers. Truth when it is SQL; every other store wraps or imitates it.
+
+    A write that returns has been committed durably. A write that raises has left nothing behind.
+    """
+
+    async def get(self, guest: str) -> Document | None:
+        """The document at its newest committed version, None for an unknown guest."""
+        ...
+
+    async def get_many(self, guests: Sequence[str]) -> dict[str, Document]:
+        """The same for many, in one statement per table; unknown guests are left out."""
+        ...
+
+    async def find(self, identifier: Identifier) -> str | None:
+        """The guest that another system knows by this identifier."""
+        ...
+
+    async def create(self, written: Written, once: Once | None = None) -> Written:
+        """Store a new guest. Raises IdentifierTaken; with `once` as `write` does."""
+        ...
+
+    async def write(self, guest: str, apply: Apply, once: Once | None = None) -> Written:
+        """Read, decide and save under the guest's lock in one transaction.
+
+        `apply` is pure and gets the newest document (its version still the old one) and its past; the document it
+        returns carries the version one higher. A `change` of None means nothing changed: nothing is saved and the
+        version stays. With `once`: the same key and fingerprint again returns the first answer (`replayed`, nothing
+        applied), also under concurrent duplicates, for 24 hours. Raises NotFound for an unknown guest, KeyReused,
+        IdentifierTaken, and whatever `apply` raises (after rolling back).
+        """
+        ...
+
+    async def history(self, guest: str, limit: int, before: int | None = None) -> list[Change]:
+        """Changes of one guest, newest first, of versions below `before`."""
+        ...
+
+    async def live(self, stay: str) -> list[Entry]:
+        """Live presses of a stay, expired ones included; the resolver looks at `expires_at`."""
+        ...
+
+    async def put_live(self, stay: str, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
+        """Replace the live presses of these keys (`cleared` ones just go)."""
+        ...
+
+    async def stay(self, stay: str) -> Stay | None: ...
+
+    async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]:
+        """Stays of each guest by arrival; guests without any map to an empty list."""
+        ...
+
+    async def put_stay(self, stay: Stay, once: Once | None = None) -> Stay:
+        """Create or replace; the version rises only when something changed. Raises NotFound for an unknown guest or
+        property, StayTaken when the id belongs to another guest or property. A new room drops live presses."""
+        ...
+
+    async def property(self, property_id: str) -> Record | None: ...
+
+    async def properties(self, limit: int, after: str = "") -> list[Record]:
+        """Properties by id, after the given one."""
+        ...
+
+    async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Record:
+        """Create or replace; the version rises only when the body changed."""
+        ...
+
+    async def delete_property(self, property_id: str) -> bool:
+        """Forget a property; False when it was not there. Raises Refused while open stays point at it."""
+        ...
+
+    async def extensions(self) -> tuple[int, list[Record]]:
+        """The catalogue extension's version (0 when there never was one) and its records by key.
+
+        A record's body is {"area", "definition", "labels", "deleted": bool}."""
+        ...
+
+    async def put_extension(self, key: str, body: Mapping[str, Any]) -> int:
+        """Create or replace the extension of one key; answers the new extension version."""
+        ...
+
+    async def usage(self, key: str) -> list[Usage]:
+        """What is stored under a key, grouped, over all guests."""
+        ...
+
+    async def guests_with(self, key: str, limit: int, after: str = "") -> list[str]:
+        """Guests that hold an entry of this key, by id, after the given one."""
+        ...
+
+    async def guests(self, limit: int, after: str = "") -> list[str]:
+        """All guests by id, after the given one."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the store can serve. Raises StoreUnavailable or SchemaOutdated."""
+        ...
+
+    async def close(self) -> None: ...
