@@ -1,1 +1,1 @@
-"""The pure core: data in, data out, with no I/O, no clock and no logger, so that every rule can be replayed from a file."""
+"""The pure core: data in, data out, with no I/O, no clock and no logger, so that rules replay from files."""

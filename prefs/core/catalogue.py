@@ -5,7 +5,7 @@ layers merge, who may see it and as what, which capability it needs. It is read 
 JSON (an operator's extension) in one and the same shape; reading lives in `dictionary.py`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -186,7 +186,7 @@ class Catalogue:
                 others = self.standing.get(definition.stands_for.key, ())
                 self.standing[definition.stands_for.key] = (*others, definition)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Definition]:
         return iter(self._ordered)
 
     def __len__(self) -> int:
@@ -199,9 +199,7 @@ class Catalogue:
         """Definitions a surface may see anything of, in catalogue order."""
         return tuple(d for d in self._ordered if surface in d.surfaces)
 
-    def extended(
-        self, definitions: Iterable[Definition], labels: Mapping[str, Labels], version: int
-    ) -> "Catalogue":
+    def extended(self, definitions: Iterable[Definition], labels: Mapping[str, Labels], version: int) -> "Catalogue":
         """This catalogue with definitions added or replaced and labels laid over, at a new version."""
         merged = {**self.definitions, **{d.key: d for d in definitions}}
         languages = self.labels.keys() | labels.keys()

@@ -88,7 +88,7 @@ class ProvenanceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """How an entry is known. `actor` is the subject of the token that wrote it, `surface` the place it was written at."""
+    """How an entry is known: `actor` is the subject of the token that wrote it, `surface` where it was written."""
 
     kind: ProvenanceKind
     actor: str

@@ -4,6 +4,7 @@
 caller gathers it; resolving reads it and nothing else, so that the same facts always give the same answer.
 """
 
+import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -61,9 +62,7 @@ def current(stays: Sequence[Stay], property_id: str, at: datetime) -> Stay | Non
     open_stays = [
         s
         for s in stays
-        if s.property == property_id
-        and s.status in (StayStatus.BOOKED, StayStatus.IN_HOUSE)
-        and at < s.departure
+        if s.property == property_id and s.status in (StayStatus.BOOKED, StayStatus.IN_HOUSE) and at < s.departure
     ]
     return min(open_stays, key=lambda s: (s.status is not StayStatus.IN_HOUSE, s.arrival, s.id), default=None)
 
@@ -81,11 +80,11 @@ class Facts:
     trip: str = ""
     party: str = ""
 
-    @property
+    @builtins.property  # the field above hides the plain name
     def trip_axis(self) -> str:
         return self.trip or (self.stay.trip if self.stay else "")
 
-    @property
+    @builtins.property  # the field above hides the plain name
     def party_axis(self) -> str:
         if self.party:
             return self.party

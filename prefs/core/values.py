@@ -27,8 +27,8 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 class Kind(Protocol):
     """One kind of value. `check` returns the canonical value and adds to `faults`; after a fault it may return None."""
 
-    name: str
-
+    @property
+    def name(self) -> str: ...
     def check(self, raw: object, unit: str | None, pointer: str, faults: list[Fault]) -> Json: ...
     def show(self, value: Any) -> Json: ...
 
