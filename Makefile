@@ -1,0 +1,54 @@
+# Two commands matter: `make run` and `make test`. Both work in a bare clone and set up what they need in .venv.
+.DEFAULT_GOAL := help
+.PHONY: help setup run check test prove load image-test lock openapi format clean
+
+HOST ?= 127.0.0.1
+PORT ?= 8080
+DATA ?= ./data
+BIN := .venv/bin
+# What pytest runs at once; each worker has servers of its own.
+JOBS ?= 2
+# More words for pytest: make test ARGS="tests/core -x"
+ARGS ?=
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with exactly the locked packages (PYTHON= chooses the Python)
+	@sh deploy/setup.sh
+
+run: setup ## Serve the API with demo guests and printed tokens on SQLite (HOST, PORT, DATA)
+	@exec $(BIN)/guestprefs serve --demo --host $(HOST) --port $(PORT) --data $(DATA)
+
+check: setup ## Lint, types, layers and the rules of the house; under a minute
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_house.py
+
+test: setup ## Run the whole suite against real PostgreSQL and Valkey that it starts itself
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not prove" $(ARGS)
+
+prove: setup ## Run the long checks: crashes, soak and the like, for many minutes
+	$(BIN)/python -m pytest -m prove $(ARGS)
+
+load: setup ## Put load on a demo server and write a report
+	$(BIN)/python -m loadtests.run
+
+image-test: setup ## Build the container image, start it and read a preference from it
+	@bash deploy/image-test.sh
+
+lock: setup ## Write the lock files anew (UPGRADE=1 takes the newest versions)
+	@sh deploy/lock.sh $(if $(UPGRADE),--upgrade)
+
+openapi: setup ## Write clients/openapi.json anew
+	$(BIN)/guestprefs openapi --out clients/openapi.json
+
+format: setup ## Put the code in its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove .venv and what the tools left; data stays
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
