@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: real servers, one of each kind a test process, and a fresh empty database in them a test."""
+"""Fixtures that every test may use: real servers, one of each kind a process, and an empty database in them a test."""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
 """Real PostgreSQL and Valkey for the tests, started by the tests themselves.
 
-The programs come out of two packages of the development lock (or from the folder and file that GUESTPREFS_TEST_POSTGRES_BIN and
-GUESTPREFS_TEST_VALKEY name), listen on loopback TCP only and keep everything in one temporary folder each. Nothing outside that
-folder is changed and no account is made: PostgreSQL refuses to run as root, so there it runs in a user namespace where root has
-another number, or, where namespaces are forbidden, as `nobody` on a private copy of the programs.
+The programs come out of two packages of the development lock (or from the folder and file that
+GUESTPREFS_TEST_POSTGRES_BIN and GUESTPREFS_TEST_VALKEY name), listen on loopback TCP only and keep everything in one
+temporary folder each. Nothing outside that folder is changed and no account is made: PostgreSQL refuses to run as root,
+so there it runs in a user namespace where root has another number, or, where namespaces are forbidden, as `nobody` on a
+private copy of the programs.
 
-Each server has a watcher, a small shell that waits on a pipe from this process: when this process is gone, however it went, the
-pipe closes and the watcher ends the server and removes its folder. (PDEATHSIG would follow the thread that started the server.)
+Each server has a watcher, a small shell that waits on a pipe from this process: when this process is gone, however it
+went, the pipe closes and the watcher ends the server and removes its folder. (PDEATHSIG would follow the thread that
+started the server.)
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ def free_port() -> int:
 
 
 def run_anywhere[T](make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end from plain code or from inside a running loop alike, on a thread with a loop of its own."""
+    """Run a coroutine to its end, from plain code or inside a running loop alike: on a thread with its own loop."""
     outcome: list[T] = []
     failure: list[BaseException] = []
 
@@ -274,7 +276,8 @@ class PostgresServer(_Server):
         ]
         done = subprocess.run(initdb, capture_output=True, cwd=self.folder, **self.options())
         if done.returncode != 0:
-            raise ServerError(f"initdb failed:\n{(done.stdout + done.stderr).decode(errors='replace')[-LOG_TAIL_BYTES:]}")
+            said = (done.stdout + done.stderr)[-LOG_TAIL_BYTES:].decode(errors="replace")
+            raise ServerError(f"initdb failed:\n{said}")
 
     def command(self) -> Sequence[str]:
         settings = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
@@ -328,7 +331,7 @@ class PostgresServer(_Server):
 
 
 class ValkeyServer(_Server):
-    """Valkey, with nothing written to disk: what it holds is only ever speed. Settings are Valkey's own, as command-line words."""
+    """Valkey, with nothing written to disk: what it holds is only ever speed. Arguments are Valkey's own."""
 
     name = "valkey"
 
@@ -338,8 +341,8 @@ class ValkeyServer(_Server):
         self._arguments = arguments
 
     def command(self) -> Sequence[str]:
-        fixed = ["--port", str(self.port), "--bind", HOST, "--dir", str(self.folder), "--save", "", "--appendonly", "no"]
-        return [self._program, *fixed, "--daemonize", "no", *self._arguments]
+        where = ["--port", str(self.port), "--bind", HOST, "--dir", str(self.folder)]
+        return [self._program, *where, "--save", "", "--appendonly", "no", "--daemonize", "no", *self._arguments]
 
     def is_ready(self) -> bool:
         # Another program's server could answer on a port that ours failed to take: ask it for its process number.
@@ -358,7 +361,7 @@ class ValkeyServer(_Server):
 
 
 def postgres_programs() -> Path:
-    """The folder of initdb and postgres. The package's own Python wrapper is never imported: it changes accounts and modes."""
+    """The folder of initdb and postgres. The package's own wrapper is never imported: it changes accounts and modes."""
     named = os.environ.get("GUESTPREFS_TEST_POSTGRES_BIN")
     if named:
         return Path(named)
@@ -369,7 +372,7 @@ def postgres_programs() -> Path:
 
 
 def private_copy(programs: Path, folder: Path) -> Path:
-    """Copy an installation to where another account may read it, with the libraries that the package keeps beside it."""
+    """Copy an installation to where another account may read it, with the libraries that lie beside the package."""
     install = programs.parent
     target = folder / "site" / install.parent.name / install.name
     shutil.copytree(install, target, symlinks=True)

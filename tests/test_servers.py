@@ -1,4 +1,4 @@
-"""The servers that other tests lean on: they answer, come back after a crash with what was committed, and never outlive the tests."""
+"""The servers that other tests lean on: they answer, come back after a crash, and end with the tests."""
 
 from __future__ import annotations
 
