@@ -183,7 +183,10 @@ def _object(where: Where, field: str, table: Mapping[str, Any], exclusive: Any, 
             raise where.refuse(f"{field}.fields.{name}", "is not a usable field name (value, unit and not are taken)")
         kinds[name] = parse_kind(where, f"{field}.fields.{name}", part, (), depth + 1)
     optional = frozenset(n for n, part in parts.items() if part.get("optional") is True)
-    return Object(kinds, optional)
+    minutes = _integer(where, f"{field}.min_minutes", table.get("min_minutes", 0))
+    if minutes and not {"start", "end"} <= kinds.keys() - optional:
+        raise where.refuse(f"{field}.min_minutes", "needs the fields start and end")
+    return Object(kinds, optional, min_minutes=minutes)
 
 
 def _sequence(where: Where, field: str, table: Mapping[str, Any], exclusive: Any, depth: int) -> Kind:
@@ -208,7 +211,7 @@ _KINDS: dict[str, tuple[frozenset[str], _Builder]] = {
     "text": (frozenset({"max_length"}), _text_kind),
     "time": (frozenset(), _time),
     "language": (frozenset(), _language),
-    "object": (frozenset({"fields"}), _object),
+    "object": (frozenset({"fields", "min_minutes"}), _object),
     "list": (frozenset({"items", "id", "max_items"}), _sequence),
     "set": (frozenset({"items", "max_items"}), _sequence),
 }

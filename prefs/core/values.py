@@ -165,9 +165,12 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Object:
+    """Named parts. With `start` and `end` times, `min_minutes` is the least length of the interval between them."""
+
     fields: Mapping[str, Kind]
     optional: frozenset[str] = frozenset()
     name: str = "object"
+    min_minutes: int = 0
 
     def check(self, raw: object, unit: str | None, pointer: str, faults: list[Fault]) -> Json:
         if not isinstance(raw, dict):
@@ -185,10 +188,18 @@ class Object:
         low, high = checked.get("min"), checked.get("max")
         if isinstance(low, int) and isinstance(high, int) and low > high:
             _fault(faults, f"{pointer}/min", "OUT_OF_RANGE", "must not be above max")
+        if self.min_minutes and not faults and _minutes(checked["start"], checked["end"]) < self.min_minutes:
+            _fault(faults, f"{pointer}/end", "TOO_SHORT", f"must be at least {self.min_minutes} minutes after start")
         return checked
 
     def show(self, value: Any) -> Json:
         return {name: kind.show(value[name]) for name, kind in self.fields.items() if name in value}
+
+
+def _minutes(start: str, end: str) -> int:
+    """Length of a local-time interval; one that ends before it starts runs past midnight."""
+    first, last = (60 * int(time[:2]) + int(time[3:]) for time in (start, end))
+    return (last - first) % (24 * 60)
 
 
 @dataclass(frozen=True, slots=True)
