@@ -1,0 +1,128 @@
+"""Where the tree of errors meets HTTP: one table from class to status, and the handlers that write problem documents."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from api.schemas import problems
+from prefs import telemetry
+from prefs.core import errors
+
+STATUSES: Mapping[type[errors.PrefsError], int] = {
+    errors.PrefsError: 500,
+    errors.Refused: 409,
+    errors.InvalidEdit: 422,
+    errors.NotFound: 404,
+    errors.NotAllowed: 403,
+    errors.VersionMoved: 412,
+    errors.KeyConflict: 409,
+    errors.IdentifierTaken: 409,
+    errors.StayTaken: 409,
+    errors.KeyReused: 422,
+    errors.CatalogueInUse: 409,
+    errors.CatalogueInvalid: 422,
+    errors.Unauthenticated: 401,
+    errors.Unavailable: 503,
+    errors.StoreUnavailable: 503,
+    errors.SchemaOutdated: 503,
+}
+
+NOT_FOUND = "There is no such thing here, or it is not yours to see."
+_IN_PARAMETERS = {"query", "path", "header", "cookie"}
+
+
+def problem_of(error: errors.PrefsError, request_id: str) -> dict[str, Any]:
+    """The problem document of an error; a batch shows the same one per guest."""
+    status = STATUSES[type(error)]
+    faults, extra = _particulars(error)
+    detail = NOT_FOUND if isinstance(error, errors.NotFound) else str(error) or problems.title_of(status)
+    return problems.build(status, error.code, detail, request_id, faults, extra)
+
+
+def _particulars(error: errors.PrefsError) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What this class of error says beyond its sentence: the faults, and members of its own."""
+    match error:
+        case errors.InvalidEdit():
+            return [{"pointer": f.pointer, "code": f.code, "detail": f.detail} for f in error.faults], {}
+        case errors.CatalogueInvalid():
+            pointer = "/" + error.field.replace(".", "/") if error.field else ""
+            return [{"pointer": pointer, "code": error.code, "detail": error.reason}], {}
+        case errors.VersionMoved():
+            fault = {"parameter": "If-Match", "code": error.code, "detail": str(error)}
+            return [fault], {"current_version": error.current}
+        case errors.KeyReused():
+            return [{"parameter": "Idempotency-Key", "code": error.code, "detail": str(error)}], {}
+        case errors.KeyConflict():
+            names = ("key", "yours", "theirs", "base", "by", "at", "version")
+            conflicts = [{name: getattr(conflict, name) for name in names} for conflict in error.conflicts]
+            return [], {"conflicts": conflicts, "current_version": error.current}
+        case errors.IdentifierTaken():
+            return [], {"identifier": {"system": error.system, "id": error.external_id}}
+        case errors.CatalogueInUse():
+            return [], {"counts": error.counts}
+    return [], {}
+
+
+def _respond(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    telemetry.PROBLEMS.labels(problem["code"]).inc()
+    owed = {**problems.headers_of(problem["status"]), **(headers or {})}
+    return Response(problems.encode(problem), problem["status"], owed, problems.MEDIA_TYPE)
+
+
+def _request_id(request: Request) -> str:
+    return str(request.scope.get(problems.REQUEST_ID, ""))
+
+
+async def on_prefs_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.PrefsError)
+    return _respond(problem_of(error, _request_id(request)))
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """404 and 405 of the router, 413 and 415 of the body reader."""
+    assert isinstance(error, HTTPException)
+    status = error.status_code
+    code = problems.PLAIN_CODES.get(status, "REFUSED" if status < 500 else "INTERNAL")
+    detail = NOT_FOUND if status == 404 else error.detail
+    problem = problems.build(status, code, detail, _request_id(request))
+    return _respond(problem, error.headers)
+
+
+async def on_validation_error(request: Request, error: Exception) -> Response:
+    """What FastAPI found wrong with parameters, said in the same shape as our own refusals."""
+    assert isinstance(error, RequestValidationError)
+    faults = [fault_of(found) for found in error.errors()]
+    detail = "; ".join(f"{f.get('parameter') or f.get('pointer')}: {f['detail']}" for f in faults)
+    codes = {fault["code"] for fault in faults}
+    code = codes.pop() if len(codes) == 1 else "INVALID"
+    return _respond(problems.build(422, code, detail, _request_id(request), faults))
+
+
+_CODES = {
+    "missing": "MISSING_PARAMETER",
+    "string_pattern_mismatch": "BAD_FORMAT",
+    "enum": "UNKNOWN_CHOICE",
+    "literal_error": "UNKNOWN_CHOICE",
+    "string_too_long": "WRONG_LENGTH",
+    "string_too_short": "WRONG_LENGTH",
+    "greater_than_equal": "OUT_OF_RANGE",
+    "less_than_equal": "OUT_OF_RANGE",
+}
+
+
+def fault_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    place, *path = found["loc"]
+    code = _CODES.get(found["type"], "WRONG_TYPE")
+    detail = str(found["msg"]).removeprefix("Value error, ")
+    if place in _IN_PARAMETERS:
+        return {"parameter": str(path[0]) if path else str(place), "code": code, "detail": detail}
+    return {"pointer": "".join(f"/{part}" for part in path), "code": code, "detail": detail}
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(errors.PrefsError, on_prefs_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)

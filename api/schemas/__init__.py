@@ -1,0 +1,1 @@
+"""Shapes on the wire: request models, response shapes, problem documents, and the JSON reader and writer."""
