@@ -80,7 +80,8 @@ make_environment() {
 }
 
 install_all() {
-    export UV_LINK_MODE="${UV_LINK_MODE:-copy}" PIP_DISABLE_PIP_VERSION_CHECK=1
+    # uv trusts the certificates of the system, as pip does: behind a company's proxy its own list is not enough.
+    export UV_LINK_MODE="${UV_LINK_MODE:-copy}" UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}" PIP_DISABLE_PIP_VERSION_CHECK=1
     if ! .venv/bin/uv --version 2>/dev/null | grep -q "$(sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements-tools.txt)"; then
         say "installing the installer"
         .venv/bin/python -m pip install --quiet --require-hashes -r requirements-tools.txt
