@@ -1,0 +1,169 @@
+"""How a database is reached: connections with the settings that the promises of `Store` rest on, for both engines.
+
+`transact` is the one place that commits. `Unit` lets a waiter that gave up call the work off up to that moment, so that
+a caller who was told "unavailable" almost never finds the write done after all; only a commit already on its way stays
+in doubt, and repeating it under the same idempotency key settles that.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import asyncpg
+import pysqlite3.dbapi2 as pysqlite
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from prefs.core.errors import StoreUnavailable
+from prefs.store.json_text import dump, load
+
+# Everything a driver may raise; at the adapter's edge each becomes StoreUnavailable.
+LIBRARY_ERRORS: tuple[type[Exception], ...] = (
+    SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    pysqlite.Error,
+    OSError,
+    TimeoutError,
+)
+
+CONNECT_TIMEOUT_S = 0.7  # a refused or silent server is known to be gone within a second
+STATEMENT_TIMEOUT_MS = 2000
+COMMAND_TIMEOUT_S = 3.0  # beyond the server's own limit: for a server that no longer answers at all
+POOL_TIMEOUT_S = 2.0
+BUSY_TIMEOUT_MS = 2000  # how long a SQLite writer waits for another process's
+SERVER_SETTINGS = {
+    "application_name": "guestprefs",
+    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+    "lock_timeout": str(STATEMENT_TIMEOUT_MS),
+    "idle_in_transaction_session_timeout": str(STATEMENT_TIMEOUT_MS),
+    "timezone": "UTC",
+    "jit": "off",  # compiling a one-row query costs more than running it
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome[T]:
+    """What a piece of work came to, and whether what it wrote is to be kept."""
+
+    result: T
+    keep: bool = True
+
+
+type Work[T] = Callable[[Connection], Outcome[T]]
+type Look[T] = Callable[[Connection], T]
+
+
+@dataclass(slots=True)
+class Unit:
+    """One transaction as seen by the one who waits for it."""
+
+    abandoned: bool = field(default=False)
+    committing: bool = field(default=False)
+
+
+class Runner(Protocol):
+    """Runs work on an engine, each piece in a transaction of its own, whatever becomes of the caller."""
+
+    async def look[T](self, work: Look[T], *, snapshot: bool = True) -> T:
+        """Read; with `snapshot` every statement sees the same moment, without it only one statement is run."""
+        ...
+
+    async def run[T](self, work: Work[T]) -> T: ...
+
+    async def close(self) -> None: ...
+
+
+def transact[T](connection: Connection, work: Work[T], unit: Unit) -> T:
+    outcome = work(connection)
+    if not outcome.keep:
+        connection.rollback()
+    elif unit.abandoned:
+        connection.rollback()
+        raise StoreUnavailable("The database took too long; nothing was saved.")
+    else:
+        unit.committing = True
+        connection.commit()
+    return outcome.result
+
+
+def parse(url: str) -> URL:
+    """The URL with the driver this house uses. Raises ValueError for another engine."""
+    given = make_url(url)
+    backend = given.get_backend_name()
+    if backend == "postgresql":
+        return given.set(drivername="postgresql+asyncpg")
+    if backend == "sqlite" and given.database not in (None, "", ":memory:"):
+        return given.set(drivername="sqlite+pysqlite")
+    raise ValueError("The database URL must be postgresql+asyncpg://... or sqlite:///path/of/a/file.")
+
+
+def sqlite_path(url: URL) -> Path:
+    return Path(url.database or "")
+
+
+def postgres_engine(url: URL, **pool: Any) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        connect_args={
+            "timeout": CONNECT_TIMEOUT_S,
+            "command_timeout": COMMAND_TIMEOUT_S,
+            "server_settings": SERVER_SETTINGS,
+        },
+        json_serializer=dump,
+        json_deserializer=load,
+        **pool,
+    )
+    event.listen(engine.sync_engine, "connect", _durable)
+    return engine
+
+
+def _durable(connection: Any, _: object) -> None:
+    """Acknowledged means on disk: a server set to acknowledge earlier is overruled, a stricter one is left alone."""
+    cursor = connection.cursor()
+    cursor.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    cursor.close()
+    connection.commit()
+
+
+def wal_safe(version: tuple[int, ...]) -> bool:
+    """Whether this SQLite has the fix for the WAL-reset bug, which corrupts a file that two connections write.
+
+    https://sqlite.org/wal.html#walresetbug: fixed in 3.51.3, and in 3.50.7 and 3.44.6 of the older lines.
+    """
+    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+
+
+def sqlite_engine(url: URL, *, begin: str, **pool: Any) -> Engine:
+    """`begin` opens each transaction: BEGIN IMMEDIATE for a writer, so that waiting happens before reading."""
+    if not wal_safe(pysqlite.sqlite_version_info):
+        raise StoreUnavailable(
+            f"SQLite {pysqlite.sqlite_version} can corrupt a database in WAL mode; install pysqlite3 0.6.1 or newer."
+        )
+    engine = create_engine(
+        url,
+        module=pysqlite,
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
+        json_serializer=dump,
+        json_deserializer=load,
+        **pool,
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions by itself
+    cursor = connection.cursor()
+    mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+    if mode != "wal":
+        raise StoreUnavailable(f"SQLite cannot use WAL mode here (it says {mode}); choose a folder on a local disk.")

@@ -1,0 +1,24 @@
+"""JSON as it is stored: compact ASCII text that reads back as the same data on every engine."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+
+def _number(value: object) -> int | float:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    raise TypeError(f"not JSON: {type(value).__name__}")
+
+
+def dump(value: Any) -> str:
+    """Escaped to ASCII, so that no character upsets a database; NaN and infinities are refused with ValueError."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_number)
+
+
+load = json.loads
+
+
+def plain(value: Any) -> Any:
+    """The value as it would be read back: what is told after a write and what is read later are the same data."""
+    return value if value is None or isinstance(value, (bool, int, str)) else load(dump(value))

@@ -1,0 +1,273 @@
+"""The tables, once for both engines. Only the store and the migrations know them.
+
+`guest_id` comes first in the key of everything that belongs to a guest, so that tables can be spread over a distributed
+engine by guest. JSON columns are of type `json`, not `jsonb`: they give back the bytes that were stored (field order,
+NUL escapes), so every engine gives the same answers, and nothing is searched inside them.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
+from sqlmodel import Field, SQLModel
+
+REVISION = "0001"  # the newest migration; a store on an older schema does not open
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware moment: timestamptz on PostgreSQL, microseconds since 1970 on SQLite. Comes back in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(DateTime(timezone=True) if dialect.name == "postgresql" else BigInteger())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs its time zone")
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if dialect.name == "postgresql":
+            moment: datetime = value
+            return moment.astimezone(UTC)
+        return EPOCH + timedelta(microseconds=value)
+
+
+class TextList(TypeDecorator[list[str]]):
+    """Many strings in one parameter, so that a statement reads the same for one guest and for a thousand."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(ARRAY(Text()) if dialect.name == "postgresql" else JSON())
+
+
+class TransactionId(UserDefinedType[int]):
+    """Which transaction wrote a row: `xid8` on PostgreSQL, where readers of the feed must know; unused on SQLite."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+class CurrentTransaction(FunctionElement[int]):
+    """The default of `change.xid`: the writing transaction; 0 on SQLite, whose only writer keeps order by itself."""
+
+    name = "current_transaction"
+    inherit_cache = True
+
+
+@compiles(CurrentTransaction)
+def _anywhere(element: CurrentTransaction, compiler: SQLCompiler, **_: Any) -> str:
+    return "0"
+
+
+@compiles(CurrentTransaction, "postgresql")
+def _on_postgresql(element: CurrentTransaction, compiler: SQLCompiler, **_: Any) -> str:
+    return "pg_current_xact_id()"
+
+
+XID = TransactionId().with_variant(BigInteger(), "sqlite")
+JSON_OR_NULL = JSON(none_as_null=True)
+
+
+def _owner(primary_key: bool = True) -> Any:
+    return Column(Text, ForeignKey("guest.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False)
+
+
+class Row(SQLModel):
+    """What every table shares: one naming of constraints, so that migrations can name them too."""
+
+    metadata: ClassVar[MetaData] = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class GuestRow(Row, table=True):
+    __tablename__ = "guest"
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    version: int
+    display_name: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=Instant)
+    updated_at: datetime = Field(sa_type=Instant)
+
+
+class EntryRow(Row, table=True):
+    __tablename__ = "entry"
+    __table_args__ = (Index(None, "key", "guest_id"),)
+
+    guest_id: str = Field(sa_column=_owner())
+    id: str = Field(primary_key=True, sa_type=Text)
+    key: str = Field(sa_type=Text)
+    value: Any = Field(sa_column=Column(JSON_OR_NULL, nullable=True))
+    strength: str = Field(sa_type=Text)
+    scope_kind: str = Field(sa_type=Text)
+    scope_id: str = Field(sa_type=Text)
+    context: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
+    provenance: str = Field(sa_type=Text)
+    actor: str = Field(sa_type=Text)
+    surface: str = Field(sa_type=Text)
+    stated_at: datetime = Field(sa_type=Instant)
+    source: str = Field(sa_type=Text)
+    version: int
+    expires_at: datetime | None = Field(sa_type=Instant)
+    entered: Any = Field(sa_column=Column(JSON_OR_NULL, nullable=True))
+
+
+class IdentifierRow(Row, table=True):
+    __tablename__ = "identifier"
+    __table_args__ = (UniqueConstraint("system", "id"),)
+
+    guest_id: str = Field(sa_column=_owner())
+    system: str = Field(primary_key=True, sa_type=Text)
+    id: str = Field(primary_key=True, sa_type=Text)
+
+
+class ConsentRow(Row, table=True):
+    __tablename__ = "consent"
+
+    guest_id: str = Field(sa_column=_owner())
+    purpose: str = Field(primary_key=True, sa_type=Text)
+    granted_at: datetime = Field(sa_type=Instant)
+    actor: str = Field(sa_type=Text)
+    surface: str = Field(sa_type=Text)
+
+
+class ChangeRow(Row, table=True):
+    """History and feed in one: `version` orders a guest's changes, (`xid`, `position`) the changes of all."""
+
+    __tablename__ = "change"
+    __table_args__ = (Index(None, "position"),)
+
+    guest_id: str = Field(sa_column=_owner())
+    version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    position: int = Field(sa_column=Column(BigInteger, Identity(), nullable=False))
+    xid: int = Field(sa_column=Column(XID, server_default=CurrentTransaction(), nullable=False))
+    at: datetime = Field(sa_type=Instant)
+    actor: str = Field(sa_type=Text)
+    role: str = Field(sa_type=Text)
+    surface: str = Field(sa_type=Text)
+    action: str = Field(sa_type=Text)
+    note: str = Field(sa_type=Text)
+    keys: list[Any] = Field(sa_column=Column(JSON, nullable=False))
+
+
+class StayRow(Row, table=True):
+    __tablename__ = "stay"
+    __table_args__ = (UniqueConstraint("id"), Index(None, "property"))
+
+    guest_id: str = Field(sa_column=_owner())
+    id: str = Field(primary_key=True, sa_type=Text)
+    property: str = Field(sa_type=Text)
+    arrival: datetime = Field(sa_type=Instant)
+    departure: datetime = Field(sa_type=Instant)
+    room: str = Field(sa_type=Text)
+    trip: str = Field(sa_type=Text)
+    adults: int | None = Field(sa_type=Integer)
+    children: int | None = Field(sa_type=Integer)
+    status: str = Field(sa_type=Text)
+    version: int
+
+
+class LiveRow(Row, table=True):
+    """Presses in a room, by stay; they are no part of a guest's document. The entry is kept whole as JSON."""
+
+    __tablename__ = "live"
+
+    stay_id: str = Field(primary_key=True, sa_type=Text)
+    id: str = Field(primary_key=True, sa_type=Text)
+    key: str = Field(sa_type=Text)
+    entry: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+
+
+class PropertyRow(Row, table=True):
+    __tablename__ = "property"
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    body: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    version: int
+
+
+class ExtensionRow(Row, table=True):
+    __tablename__ = "extension"
+
+    key: str = Field(primary_key=True, sa_type=Text)
+    body: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    version: int
+
+
+class ExtensionVersionRow(Row, table=True):
+    """One row: the version of all extensions together."""
+
+    __tablename__ = "extension_version"
+
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    version: int
+
+
+class IdempotencyRow(Row, table=True):
+    """The first answer to a request, by caller and key; `answer` is null only inside the transaction that writes it."""
+
+    __tablename__ = "idempotency"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    caller: str = Field(primary_key=True, sa_type=Text)
+    key: str = Field(primary_key=True, sa_type=Text)
+    fingerprint: str = Field(sa_type=Text)
+    guest_id: str = Field(sa_type=Text)
+    answer: Any = Field(sa_column=Column(JSON_OR_NULL, nullable=True))
+    expires_at: datetime = Field(sa_type=Instant)
+
+
+def table(name: str) -> Table:
+    return Row.metadata.tables[name]
+
+
+GUEST = table("guest")
+ENTRY = table("entry")
+IDENTIFIER = table("identifier")
+CONSENT = table("consent")
+CHANGE = table("change")
+STAY = table("stay")
+LIVE = table("live")
+PROPERTY = table("property")
+EXTENSION = table("extension")
+EXTENSION_VERSION = table("extension_version")
+IDEMPOTENCY = table("idempotency")
