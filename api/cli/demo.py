@@ -1,0 +1,114 @@
+"""What `serve --demo` hands to whoever wants to try the service: seeded guests, ready tokens, and a file that names both."""
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from api.cli import console
+from api.cli.credentials import Bearer, sign, signing_key
+from api.cli.demo_hotels import DALLAS
+from api.cli.seeding import seed
+from prefs.bootstrap import open_house
+from prefs.core.callers import ALL_GUESTS, Role
+from prefs.core.catalogue import DEVICE_SURFACES, STAFF_SURFACES
+from prefs.settings import Settings
+
+FILE = "demo.json"
+LASTS = timedelta(hours=12)
+PROPERTY = DALLAS  # where the first demo guest is in house
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    base_url: str
+    property: str
+    guests: list[str]
+    tokens: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "base_url": self.base_url,
+            "property": self.property,
+            "guests": self.guests,
+            "tokens": self.tokens,
+        }
+
+
+def prepare_demo(settings: Settings, base_url: str, count: int) -> Demo:
+    """Seed, mint tokens, and write the file before anybody can reach the server."""
+    guests = seed_with_progress(settings, count)
+    demo = Demo(base_url=base_url, property=PROPERTY, guests=guests, tokens=_tokens(settings, guests[0]))
+    write_privately(settings.data / FILE, json.dumps(demo.as_json(), indent=2) + "\n")
+    return demo
+
+
+def seed_with_progress(settings: Settings, count: int) -> list[str]:
+    async def work() -> list[str]:
+        house = await open_house(settings)
+        try:
+            with console.progress() as bar:
+                task = bar.add_task("Demo guests", total=count)
+                return await seed(house, count, lambda done: bar.update(task, completed=done))
+        finally:
+            await house.close()
+
+    return asyncio.run(work())
+
+
+def _tokens(settings: Settings, guest: str) -> dict[str, Any]:
+    key = signing_key(settings.keys)
+
+    def token(role: Role, surface: str, subject: str, permissions: tuple[str, ...] = (), at_home: bool = True) -> str:
+        bearer = Bearer(role, surface, subject, (PROPERTY,) if at_home else (), permissions=permissions)
+        return sign(key, settings, bearer, LASTS)
+
+    return {
+        "guest": token(Role.GUEST, "guest_app", guest, at_home=False),
+        "staff": {surface: token(Role.STAFF, surface, f"demo-{surface}") for surface in STAFF_SURFACES},
+        "device": {
+            surface: token(Role.DEVICE, surface, f"demo-{surface}") for surface in DEVICE_SURFACES if surface != "kiosk"
+        },
+        "kiosk": token(Role.DEVICE, "kiosk", "demo-kiosk"),
+        "service": token(Role.SERVICE, "guest_app", "demo-service", (ALL_GUESTS,), at_home=False),
+        "operator": token(Role.OPERATOR, "front_desk", "demo-operator", (ALL_GUESTS,), at_home=False),
+    }
+
+
+def write_privately(path: Path, text: str) -> None:
+    """Whole or not at all, and readable by the owner alone: it holds tokens."""
+    draft = path.with_name(path.name + ".part")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def show(demo: Demo, file: Path) -> None:
+    console.say(f"{len(demo.guests)} demo guests; the first, {demo.guests[0]}, is in house at {demo.property}.")
+    console.say(f"Tokens for 12 hours, also in {file}:")
+    if not console.out.is_terminal:
+        for name, token in _flat(demo.tokens):
+            console.say(f"  {name}: {token}")
+        return
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, token in _flat(demo.tokens):
+        table.add_row(name, token)
+    console.out.print(table)
+
+
+def _flat(tokens: dict[str, Any]) -> list[tuple[str, str]]:
+    flat: list[tuple[str, str]] = []
+    for name, held in tokens.items():
+        if isinstance(held, dict):
+            flat.extend((f"{name} {surface}", token) for surface, token in held.items())
+        else:
+            flat.append((name, held))
+    return flat

@@ -1,0 +1,135 @@
+"""Looks at everything a server needs and says what it finds in words that name the remedy."""
+
+import asyncio
+import platform
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from api.auth import load_keys
+from api.cli import console
+from api.cli.configuration import read_settings, unknown_variables
+from api.cli.console import CommandFault
+from api.cli.first_start import schema_now, shown
+from api.cli.release import version_number
+from prefs.bootstrap import SchemaState, open_house, sqlite_release, standard_catalogue
+from prefs.core.errors import PrefsError
+from prefs.settings import Settings
+
+PYTHON_AT_LEAST = (3, 12)  # older ones lose task cancellations, and this code would not even parse
+COMPANIONS = ("fastapi", "starlette", "pydantic", "sqlalchemy", "asyncpg", "pysqlite3", "granian", "joserfc")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    fine: bool
+    sentence: str
+
+
+def examine(data: Path | None) -> int:
+    """Print every finding; the exit code says whether all is fine."""
+    findings = list(_examine(data))
+    for finding in findings:
+        mark, style = ("ok    ", "green") if finding.fine else ("WRONG ", "bold red")
+        console.out.print(mark, style=style if console.out.is_terminal else None, end="", markup=False)
+        console.out.print(finding.sentence, markup=False)
+    wrong = sum(not finding.fine for finding in findings)
+    console.say("Nothing is wrong." if not wrong else f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong.")
+    return 1 if wrong else 0
+
+
+def _examine(data: Path | None) -> Iterator[Finding]:
+    yield from _versions()
+    try:
+        settings = read_settings(data=data)
+    except CommandFault as fault:
+        yield Finding(False, f"Settings: {fault}")
+        return
+    yield from _settings(settings)
+    for look in (_keys, _catalogue, _database):
+        yield _look(look, settings)
+
+
+def _look(look: Callable[[Settings], Finding], settings: Settings) -> Finding:
+    try:
+        return look(settings)
+    except (PrefsError, CommandFault, OSError, ValueError) as error:
+        return Finding(False, f"{look.__name__.strip('_').capitalize()}: {error}")
+
+
+def _versions() -> Iterator[Finding]:
+    python = platform.python_version()
+    wanted = ".".join(map(str, PYTHON_AT_LEAST))
+    yield Finding(
+        sys.version_info >= PYTHON_AT_LEAST,
+        f"Python {python} (needs {wanted} or newer); guestprefs {version_number()}.",
+    )
+    missing = [name for name in COMPANIONS if not _installed(name)]
+    if missing:
+        yield Finding(False, f"Packages missing: {', '.join(missing)}. Install from requirements.txt.")
+    else:
+        yield Finding(True, "Packages: " + ", ".join(f"{name} {_installed(name)}" for name in COMPANIONS) + ".")
+    release, safe = sqlite_release()
+    if safe:
+        yield Finding(True, f"SQLite {release} is safe with a write-ahead log.")
+    else:
+        yield Finding(False, f"SQLite {release} can corrupt a database in WAL mode. Install pysqlite3 0.6.1 or newer.")
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    for name in unknown_variables():
+        yield Finding(False, f"Settings: {name} is not a setting; check its spelling against .env.example.")
+    shared = "" if settings.data.is_dir() else " (not there yet; the first start makes it)"
+    yield Finding(
+        True,
+        f"Settings: data folder {settings.data}{shared}, {settings.host}:{settings.port}, {settings.workers} workers.",
+    )
+
+
+def _keys(settings: Settings) -> Finding:
+    if not settings.keys.exists():
+        return Finding(False, f"Keys: {settings.keys} is missing. Run: guestprefs keys")
+    keys = load_keys(settings.keys)
+    if settings.keys.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return Finding(False, f"Keys: {settings.keys} can be read by others. Run: chmod 600 {settings.keys}")
+    return Finding(True, f"Keys: {len(keys)} in {settings.keys}.")
+
+
+def _catalogue(settings: Settings) -> Finding:
+    catalogue = standard_catalogue()
+    return Finding(True, f"Catalogue: {len(catalogue)} standard definitions in {len(catalogue.labels)} languages.")
+
+
+def _database(settings: Settings) -> Finding:
+    where = shown(settings.database_url)
+    match schema_now(settings):
+        case SchemaState.EMPTY:
+            return Finding(False, f"Database: {where} has no tables yet. Run: guestprefs migrate")
+        case SchemaState.OUTDATED:
+            return Finding(
+                False, f"Database: the schema of {where} is older than this program. Run: guestprefs migrate"
+            )
+        case SchemaState.AHEAD:
+            return Finding(
+                True, f"Database: the schema of {where} is newer than this program, which still works on it."
+            )
+    asyncio.run(_touch(settings))
+    return Finding(True, f"Database: {where} answers and its schema fits.")
+
+
+async def _touch(settings: Settings) -> None:
+    house = await open_house(settings)
+    try:
+        await house.store.ping()
+    finally:
+        await house.close()

@@ -1,0 +1,77 @@
+"""What has to be there before a server can start: a folder, a key, a schema. Made when missing, said when made.
+
+An empty SQLite file is migrated without asking, since nobody can lose anything in it. Any other schema that does not fit is
+refused with the command that mends it: a server must not change a database that other servers are using.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+
+from api.auth import make_key, save_keys
+from api.cli.console import CommandFault, say
+from prefs.bootstrap import SchemaState, migrate_schema, schema_of
+from prefs.settings import Settings
+
+FOLDER_MODE = 0o700
+
+
+def prepare(settings: Settings, *, migrate_empty: bool) -> None:
+    """Everything that a first start needs, a line for each thing made. Raises CommandFault for a schema that does not fit."""
+    make_folder(settings.data)
+    if not settings.keys.exists():
+        make_keys(settings.keys)
+        say(f"Made a signing key in {settings.keys} (readable by you alone).")
+    if schema_now(settings) is SchemaState.EMPTY and (settings.on_sqlite or migrate_empty):
+        migrate_now(settings)
+        say(f"Made the tables in {shown(settings.database_url)}.")
+    refuse_unfit(settings)
+
+
+def refuse_unfit(settings: Settings) -> None:
+    """Raise CommandFault for a schema that this program cannot work on. A newer one it can: schemas expand first."""
+    where = shown(settings.database_url)
+    match schema_now(settings):
+        case SchemaState.EMPTY:
+            raise CommandFault(f"The database {where} has no tables yet. Run: guestprefs migrate")
+        case SchemaState.OUTDATED:
+            raise CommandFault(f"The schema of {where} is older than this program. Run: guestprefs migrate")
+
+
+def schema_now(settings: Settings) -> SchemaState:
+    return asyncio.run(schema_of(settings))
+
+
+def migrate_now(settings: Settings) -> None:
+    asyncio.run(migrate_schema(settings))
+
+
+def make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    try:
+        folder.mkdir(parents=True, mode=FOLDER_MODE)
+    except OSError as error:
+        raise CommandFault(f"The data folder {folder} cannot be made: {error.strerror}.") from error
+    say(f"Made the data folder {folder}.")
+
+
+def make_keys(path: Path) -> None:
+    """A new key file, never readable by others, not even for a moment; it never replaces one."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise CommandFault(f"There is already a key file {path}; move it away first to make a new one.") from error
+    except OSError as error:
+        raise CommandFault(f"The key file {path} cannot be written: {error.strerror}.") from error
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(save_keys([make_key()]))
+
+
+def shown(url: str) -> str:
+    """A database URL without its password."""
+    scheme, separator, rest = url.partition("://")
+    account, at, place = rest.rpartition("@")
+    user, colon, _ = account.partition(":")
+    return f"{scheme}{separator}{user}{':***' if colon else ''}{at}{place}"

@@ -1,0 +1,195 @@
+"""`guestprefs`: every command in one place, each a few lines that call what does the work.
+
+Exit codes: 0 done; 1 something is wrong, said in one sentence on stderr; 2 the command line itself is wrong.
+"""
+
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli import console, definitions, demo, doctor, first_start, running
+from api.cli.configuration import read_settings
+from api.cli.console import CommandFault, say
+from api.cli.credentials import Bearer, sign, signing_key
+from api.cli.first_start import migrate_now, schema_now
+from api.cli.release import release
+from api.openapi import document
+from prefs.bootstrap import SchemaState
+from prefs.core.callers import Role
+from prefs.core.errors import PrefsError
+
+app = typer.Typer(
+    name="guestprefs",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Serves what hotel guests prefer, resolved for a place, a moment and a surface, and says why.\n\n"
+    "Settings come from options, then the environment, then .env; [bold]guestprefs doctor[/bold] shows what is in force "
+    "and what is wrong with it.",
+    epilog="Exit codes: 0 done; 1 something is wrong, said in one sentence on stderr; 2 the command line is wrong.",
+)
+catalogue = typer.Typer(no_args_is_help=True, help="Check and apply definitions of preference keys.")
+app.add_typer(catalogue, name="catalogue")
+
+DataOption = Annotated[
+    Path | None, typer.Option(help="Folder for database, keys and demo.json. [default: GUESTPREFS_DATA or ./data]")
+]
+
+
+@app.command()
+def serve(
+    demo_data: Annotated[
+        bool, typer.Option("--demo", help="Seed demo hotels and guests, print ready tokens, write them to demo.json.")
+    ] = False,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8080]")] = None,
+    data: DataOption = None,
+    workers: Annotated[int | None, typer.Option(help="Server processes. [default: 1]")] = None,
+    guests: Annotated[int, typer.Option(min=1, max=100_000, help="Demo guests to seed with --demo.")] = 24,
+) -> None:
+    """Serve the API until told to stop.
+
+    The first start makes the data folder, a signing key and, on SQLite, the tables. A schema that is older than the
+    program is refused. SIGTERM drains: /readyz answers 503, and after DRAIN_DELAY seconds the server stops.
+    """
+    settings = read_settings(host=host, port=port, data=data, workers=workers)
+    raise typer.Exit(running.run(settings, demo_guests=guests if demo_data else 0))
+
+
+@app.command()
+def migrate(data: DataOption = None) -> None:
+    """Bring the database to the schema of this program, from empty or from an older one."""
+    settings = read_settings(data=data)
+    where = first_start.shown(settings.database_url)
+    if settings.on_sqlite:
+        first_start.make_folder(settings.data)
+    state = schema_now(settings)
+    if state is SchemaState.AHEAD:
+        say(f"{where} was migrated by a newer program; nothing to do.")
+        return
+    if state is SchemaState.OK:
+        say(f"{where} is up to date; nothing to do.")
+        return
+    migrate_now(settings)
+    say(f"{where} is up to date now.")
+
+
+@app.command()
+def seed(
+    guests: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many.")] = 100,
+    data: DataOption = None,
+) -> None:
+    """Put demo hotels and guests into the database: always the same ones, with names in six languages.
+
+    Doing it again only moves the dates of their stays to today and adds the guests that are missing.
+    """
+    settings = read_settings(data=data)
+    first_start.refuse_unfit(settings)
+    ids = demo.seed_with_progress(settings, guests)
+    say(f"{len(ids)} demo guests are there; the first is {ids[0]}, in house at {demo.PROPERTY}.")
+
+
+@app.command()
+def token(
+    role: Annotated[Role, typer.Option(help="Who calls.")],
+    surface: Annotated[str, typer.Option(help="Where the answer is shown: it decides what may be seen.")],
+    guest: Annotated[str, typer.Option(help="The guest (gst_...) that a guest's token is for.")] = "",
+    subject: Annotated[str, typer.Option(help="Name of any other caller. [default: role-surface]")] = "",
+    properties: Annotated[
+        list[str] | None, typer.Option("--property", help="Property of a staff or device token; may be repeated.")
+    ] = None,
+    stay: Annotated[str, typer.Option(help="Narrow a device's or guest's token to one stay.")] = "",
+    permissions: Annotated[
+        list[str] | None, typer.Option("--permission", help="Such as guests.all, of a service or operator.")
+    ] = None,
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 366, help="How long it lasts.")] = 1.0,
+    data: DataOption = None,
+) -> None:
+    """Print a bearer token signed with the local key."""
+    if role is not Role.GUEST:
+        subject = subject or f"{role.value}-{surface}"
+    bearer = Bearer(role, surface, guest or subject, tuple(properties or ()), stay, tuple(permissions or ()))
+    settings = read_settings(data=data)
+    say(sign(signing_key(settings.keys), settings, bearer, timedelta(hours=hours)))
+
+
+@app.command()
+def keys(
+    path: Annotated[
+        Path | None, typer.Option("--out", help="File to make. [default: the setting GUESTPREFS_KEYS]")
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Make a key file for signing and verifying tokens; an existing file is never replaced."""
+    target = path or read_settings(data=data).keys
+    first_start.make_keys(target)
+    say(f"Made a signing key in {target} (readable by you alone).")
+
+
+@catalogue.command("check")
+def catalogue_check(
+    path: Annotated[Path | None, typer.Argument(help="File or folder; nothing: the catalogue that ships.")] = None,
+) -> None:
+    """Check definition files and labels; the first thing wrong is named by file, key, field and reason."""
+    say(definitions.check(path))
+
+
+@catalogue.command("apply")
+def catalogue_apply(
+    path: Annotated[Path, typer.Argument(help="Extension file (JSON or TOML): key, area, definition, labels.")],
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would happen to what is stored.")] = False,
+    migrate_entries: Annotated[
+        bool, typer.Option("--migrate", help="Change stored entries so that they fit the new definition.")
+    ] = False,
+    data: DataOption = None,
+) -> None:
+    """Add or replace a definition of the operator's own. Refused with counts when stored entries would not fit."""
+    say(definitions.apply(read_settings(data=data), path, plan=plan, migrate=migrate_entries))
+
+
+@app.command()
+def openapi(
+    out: Annotated[Path | None, typer.Option(help="File to write; stdout when left out.")] = None,
+) -> None:
+    """Write the API's description, the same text each time for the same program."""
+    text = document()
+    if out is None:
+        sys.stdout.write(text)
+        return
+    out.write_text(text, encoding="utf-8")
+    say(f"Wrote {out}.")
+
+
+@app.command("doctor")
+def doctor_command(data: DataOption = None) -> None:
+    """Say in words what is wrong with settings, keys, database and versions; exit code 1 when something is."""
+    raise typer.Exit(doctor.examine(data))
+
+
+@app.command()
+def version() -> None:
+    """Print the version of the program and of the Python it runs on."""
+    say(release())
+
+
+def main() -> None:
+    """Run a command; a failure is one sentence, never a traceback."""
+    if sys.platform != "win32":
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `guestprefs openapi | head` is no error
+    try:
+        app()
+    except (CommandFault, PrefsError) as fault:
+        console.complain(str(fault))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.complain("stopped.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""`guestprefs serve` from its first check to its exit code."""
+
+from pathlib import Path
+
+from api.cli import supervisor
+from api.cli.console import CommandFault, say
+from api.cli.demo import FILE, Demo, prepare_demo, show
+from api.cli.first_start import prepare
+from prefs import telemetry
+from prefs.settings import Settings
+
+
+def run(settings: Settings, demo_guests: int = 0, application: str = supervisor.APPLICATION) -> int:
+    telemetry.configure(settings.log_level)
+    if settings.port == 0:
+        settings = settings.model_copy(update={"port": supervisor.free_port(settings.host)})
+    elif supervisor.port_is_taken(settings.host, settings.port):
+        raise CommandFault(
+            f"Port {settings.port} on {settings.host} is taken or may not be used. Stop what uses it, or pass --port."
+        )
+    stale = settings.data / FILE
+    stale.unlink(missing_ok=True)
+    prepare(settings, migrate_empty=demo_guests > 0)
+    url = supervisor.base_url(settings.host, settings.port)
+    demo = prepare_demo(settings, url, demo_guests) if demo_guests else None
+
+    def ready() -> None:
+        announce(url, demo, settings.data / FILE)
+
+    return supervisor.serve(settings, ready, application)
+
+
+def announce(url: str, demo: Demo | None, file: Path) -> None:
+    say(f"Serving on {url}")
+    say(f"  documentation  {url}/docs")
+    say(f"  health         {url}/livez  {url}/readyz  {url}/version  {url}/metrics")
+    if demo:
+        show(demo, file)
+    say("Stop with Ctrl-C.")

@@ -1,0 +1,61 @@
+"""Puts the demo hotels and guests into a house, through the same services that every other caller uses.
+
+Doing it twice changes nothing but the dates: guests are found again by their identifier, hotels and stays are put as they
+should be. What somebody changed about a demo guest meanwhile is left alone.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, time
+from typing import Any
+
+from api.cli.demo_guests import SYSTEM, DemoGuest, demo_guests
+from api.cli.demo_hotels import HOTELS
+from prefs.bootstrap import House
+from prefs.core.callers import ALL_GUESTS, Caller, Role
+from prefs.core.entries import PROFILE
+from prefs.core.errors import NotFound
+
+OPERATOR = Caller(
+    subject="demo-operator", role=Role.OPERATOR, surface="front_desk", permissions=frozenset({ALL_GUESTS})
+)
+
+
+async def seed(house: House, count: int, done: Callable[[int], None]) -> list[str]:
+    """The ids of the demo guests in order, after making or refreshing each; `done` hears how many are finished."""
+    for hotel, body in HOTELS.items():
+        await house.properties.put(OPERATOR, hotel, body)
+    today = datetime.combine(house.clock.now().date(), time(12), UTC)
+    ids: list[str] = []
+    for number, guest in enumerate(demo_guests(count, today), start=1):
+        ids.append(await _seed_guest(house, guest))
+        done(number)
+    return ids
+
+
+async def _seed_guest(house: House, guest: DemoGuest) -> str:
+    try:
+        found = await house.guests.find(OPERATOR, SYSTEM, guest.external_id)
+        guest_id = str(found.body["guest"])
+    except NotFound:
+        guest_id = await _make_guest(house, guest)
+    if guest.stay:
+        await house.stays.put(OPERATOR, guest.stay.id, {"guest": guest_id, **guest.stay.body})
+    return guest_id
+
+
+async def _make_guest(house: House, guest: DemoGuest) -> str:
+    identifiers = [{"system": SYSTEM, "id": guest.external_id}]
+    made = await house.guests.create(OPERATOR, guest.display_name, identifiers, None)
+    guest_id = str(made.body["guest"])
+    themselves = Caller(subject=guest_id, role=Role.GUEST, surface="guest_app")
+    for purpose in guest.consents:
+        await house.guests.grant_consent(themselves, guest_id, purpose)
+    await house.preferences.patch(themselves, guest_id, PROFILE, guest.preferences)
+    return guest_id
+
+
+def first_in_house(guests: Sequence[str]) -> str:
+    return guests[0]
+
+
+type Body = dict[str, Any]

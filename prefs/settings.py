@@ -1,0 +1,105 @@
+"""Everything that can be set from outside, as one frozen object read once at start-up.
+
+Values come from the environment, then from a `.env` file in the working folder, then from the defaults here. Each field
+says what it does: `.env.example`, the table in the README and `guestprefs doctor` are held to this list by tests.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "GUESTPREFS_"
+DATABASE_URLS = r"^(postgresql(\+asyncpg)?://.+|sqlite:///.+|memory://)$"
+DATABASE_FILE = "guestprefs.db"
+KEYS_FILE = "keys.json"
+
+
+def _sqlite_in(validated: dict[str, Any]) -> str:
+    return f"sqlite:///{validated.get('data', Path('data')) / DATABASE_FILE}"
+
+
+def _keys_in(validated: dict[str, Any]) -> Path:
+    return Path(validated.get("data", Path("data"))) / KEYS_FILE
+
+
+class Settings(BaseSettings):
+    """Fields stand in the order a reader wants them; a default may use the fields above it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+    )
+
+    data: Path = Field(
+        default=Path("data"),
+        description="Folder for the SQLite database, the key file and demo.json; made on the first start.",
+    )
+    database_url: str = Field(
+        default_factory=_sqlite_in,
+        validation_alias="DATABASE_URL",
+        pattern=DATABASE_URLS,
+        description="The database: postgresql+asyncpg://user:password@host/name or sqlite:///path. "
+        "Empty: the file guestprefs.db in the data folder.",
+    )
+    keys: Path = Field(
+        default_factory=_keys_in,
+        description="JWK set file whose keys verify and sign bearer tokens. Empty: keys.json in the data folder.",
+    )
+    issuer: str = Field(
+        default="guestprefs",
+        min_length=1,
+        description="Issuer (iss) that every bearer token must name.",
+    )
+    audience: str = Field(
+        default="guestprefs",
+        min_length=1,
+        description="Audience (aud) that every bearer token must name.",
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(default=1, ge=1, le=256, description="Server processes.")
+    drain_delay: float = Field(
+        default=2.0,
+        ge=0,
+        le=300,
+        validation_alias="DRAIN_DELAY",
+        description="Seconds between telling load balancers to go elsewhere (/readyz answers 503) and stopping.",
+    )
+    stop_timeout: int = Field(
+        default=8,
+        ge=1,
+        le=600,
+        validation_alias="STOP_TIMEOUT",
+        description="Seconds that running requests get to finish once stopping has begun.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        validation_alias="LOG_LEVEL",
+        description="Least severity that is logged: debug, info, warning or error.",
+    )
+
+    @classmethod
+    def variables(cls) -> Mapping[str, FieldInfo]:
+        """Every field by the name of its environment variable."""
+        return {_variable(name, field): field for name, field in cls.model_fields.items()}
+
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, so that another process reads the same ones."""
+        named = {name: _variable(name, field) for name, field in type(self).model_fields.items()}
+        return {variable: str(getattr(self, name)) for name, variable in named.items()}
+
+    @property
+    def on_sqlite(self) -> bool:
+        return self.database_url.startswith("sqlite")
+
+
+def _variable(name: str, field: FieldInfo) -> str:
+    return str(field.validation_alias) if field.validation_alias else PREFIX + name.upper()
