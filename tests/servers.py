@@ -17,6 +17,7 @@ import asyncio
 import atexit
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -194,9 +195,7 @@ class _Server:
     def _end(self, how: signal.Signals) -> None:
         if self._watcher is not None:
             self._watcher.kill()
-            self._watcher.wait()
-            if self._watcher.stdin is not None:
-                self._watcher.stdin.close()
+            self._watcher.communicate()
             self._watcher = None
         if self._process is None:
             return
@@ -285,7 +284,7 @@ class PostgresServer(_Server):
         return [*self._prefix(), program, "-D", str(self.data), "-p", str(self.port), *settings]
 
     def _prefix(self) -> list[str]:
-        return ["unshare", "-U", "--map-user=1000"] if self.isolation == "namespace" else []
+        return namespace() if self.isolation == "namespace" else []
 
     def options(self) -> Mapping[str, Any]:
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
@@ -382,12 +381,19 @@ def private_copy(programs: Path, folder: Path) -> Path:
     return target / programs.name
 
 
+def namespace() -> list[str]:
+    """The words before a command that run it in a user namespace, as an account that the system knows: initdb asks."""
+    known = {account.pw_uid for account in pwd.getpwall()} - {0}
+    user = NOBODY if NOBODY in known or not known else max(known)
+    return ["unshare", "-U", f"--map-user={user}"]
+
+
 def choose_isolation() -> str:
-    """`none` for an ordinary user; for root a user namespace, or `nobody` where the system forbids that."""
-    if os.geteuid() != 0:
+    """`none` for an ordinary account; else a user namespace, or `nobody` where root may not make one."""
+    if os.geteuid() in {account.pw_uid for account in pwd.getpwall()} - {0}:
         return "none"
     try:
-        probe = subprocess.run(["unshare", "-U", "--map-user=1000", "id", "-u"], capture_output=True, timeout=10)
+        done = subprocess.run([*namespace(), "true"], capture_output=True, timeout=10).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
-        return "nobody"
-    return "namespace" if probe.stdout.strip() == b"1000" else "nobody"
+        done = False
+    return "namespace" if done else "nobody"
