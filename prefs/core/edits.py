@@ -1,0 +1,353 @@
+"""Edits of a document: a checked patch or an undo in, the next document and its change out, or a refusal that says all.
+
+Pure and total: given the same document, past and patch it decides the same, so a store may run it again under its own
+lock. Entries are never altered; a value that changes is a new entry in the place of the old one.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from prefs.core import patches
+from prefs.core.callers import Role
+from prefs.core.catalogue import Catalogue, Definition
+from prefs.core.changes import Action, Change, KeyChange
+from prefs.core.contradictions import Warned, crowded_groups, expired, warnings
+from prefs.core.disclosure import discloses, is_negative, show_entries
+from prefs.core.entries import Context, Document, Entry, Provenance, ProvenanceKind, Scope, ScopeKind, Strength
+from prefs.core.errors import Conflict, Fault, InvalidEdit, KeyConflict, NotAllowed, NotFound, VersionMoved
+from prefs.core.patches import Member, Said
+from prefs.core.values import entered_number, escape
+
+ENTRIES_MAX = 2000  # of one guest: far above any real person, low enough that one cannot fill the house
+OPT_OUT = "privacy.observation_opt_out"
+STAFF_KINDS = frozenset({ProvenanceKind.STATED_VIA_STAFF, ProvenanceKind.OBSERVED})
+
+
+class Past(Protocol):
+    """The guest's earlier changes, as `ports.Past` promises them."""
+
+    def since(self, version: int) -> Sequence[Change]: ...
+    def at(self, version: int) -> Change | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who edits, through what, when, and the provenance their role gives to what they write."""
+
+    role: Role
+    actor: str
+    surface: str
+    kind: ProvenanceKind
+    at: datetime
+
+    def may_remove(self, entry: Entry) -> bool:
+        """A guest removes every provenance, staff what staff entered, a service what was imported (rule 12)."""
+        match self.role:
+            case Role.GUEST:
+                return True
+            case Role.STAFF:
+                return entry.provenance.kind in STAFF_KINDS
+            case _:
+                return entry.provenance.kind is self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """`change` is None where nothing changed; the document is then the one that came in."""
+
+    document: Document
+    change: Change | None
+    warnings: tuple[Warned, ...] = ()
+    touched: tuple[str, ...] = ()
+
+
+def edit(
+    catalogue: Catalogue,
+    document: Document,
+    past: Past,
+    patch: Mapping[str, Any],
+    scope: Scope,
+    author: Author,
+    new_id: Callable[[], str],
+    *,
+    if_match: int | None = None,
+    base_version: int | None = None,
+) -> Edited:
+    """Apply a merge patch, all keys or none. Raises InvalidEdit, NotAllowed, VersionMoved, KeyConflict."""
+    if scope.kind is ScopeKind.ROOM:
+        raise NotAllowed("Only a device in the room sets live values.")
+    if author.kind is ProvenanceKind.OBSERVED and _opted_out(document, author.at):
+        raise NotAllowed("This guest does not want to be observed.")
+    faults: list[Fault] = []
+    members = patches.read(catalogue, patch, scope, author.at, faults)
+    for member in members:
+        faults.extend(_special_faults(member, document, author))
+    draft = _Draft(document, scope, author, new_id)
+    for member in members:
+        draft.apply(member)
+    faults.extend(_group_faults(catalogue, members, draft, author.at))
+    if len(draft.entries) > ENTRIES_MAX:
+        faults.append(Fault("", "TOO_MANY_ENTRIES", f"a guest holds at most {ENTRIES_MAX} entries"))
+    if faults:
+        raise InvalidEdit(faults)
+    if if_match is not None and if_match != document.version:
+        raise VersionMoved(if_match, document.version)
+    changes = draft.changes()
+    if base_version is not None:
+        yours = {key: entered_number(patch[key]) for key in patch}
+        _refuse_conflicts(catalogue, document, past, changes, yours, base_version, author)
+    warnings = tuple(warned for member in members for warned in warnings(member, draft, author))
+    touched = tuple(member.definition.key for member in members)
+    return replace(_finish(document, draft.entries, changes, author, Action.EDIT), warnings=warned, touched=touched)
+
+
+def revert(
+    catalogue: Catalogue,
+    document: Document,
+    past: Past,
+    version: int,
+    author: Author,
+    new_id: Callable[[], str],
+) -> Edited:
+    """Undo one change as a new version. Raises NotFound for a version that never was, NotAllowed for a change that was
+    not an edit, KeyConflict for keys that changed since, InvalidEdit where what stood before may not stand again."""
+    undone = past.at(version)
+    if undone is None:
+        raise NotFound("No such version.")
+    if not undone.keys:
+        raise NotAllowed("Only changes of preferences can be undone here.")
+    later = {key.key for change in past.since(version) for key in change.keys}
+    faults: list[Fault] = []
+    reverted: list[KeyChange] = []
+    conflicting: list[KeyChange] = []
+    for key_change in undone.keys:
+        wanted = [e for e in key_change.removed if not expired(e, author.at)]
+        removed = [e for e in document.of(key_change.key) if any(same(e, other) for other in key_change.added)]
+        missing = [e for e in wanted if not any(same(e, other) for other in document.of(key_change.key))]
+        removed = [e for e in removed if not any(same(e, other) for other in wanted)]
+        if not removed and not missing:
+            continue
+        if key_change.key in later:
+            conflicting.append(key_change)
+            continue
+        faults.extend(_restore_faults(catalogue, document, key_change.key, missing))
+        restored = tuple(replace(e, id=new_id(), version=document.version + 1) for e in missing)
+        reverted.append(KeyChange(key_change.key, tuple(removed), restored))
+    if conflicting:
+        yours = {c.key: show_entries(catalogue, c.removed, author.surface, document.purposes) for c in conflicting}
+        _refuse_conflicts(catalogue, document, past, conflicting, yours, version, author)
+    touched = tuple(change.key for change in undone.keys)
+    gone = {entry.id for change in reverted for entry in change.removed}
+    entries = [e for e in document.entries if e.id not in gone]
+    entries.extend(entry for change in reverted for entry in change.added)
+    faults.extend(crowded_groups(catalogue, entries, reverted, author.at))
+    if faults:
+        raise InvalidEdit(faults)
+    edited = _finish(document, entries, reverted, author, Action.REVERT, note=f"reverts {version}")
+    return replace(edited, touched=touched)
+
+
+def same(one: Entry, other: Entry) -> bool:
+    """Whether two entries say the same, whoever wrote them and when."""
+    return (
+        one.slot == other.slot
+        and one.strength is other.strength
+        and one.value == other.value
+        and type(one.value) is type(other.value)
+        and one.expires_at == other.expires_at
+        and one.entered == other.entered
+    )
+
+
+class _Draft:
+    """The entries of a document while members are laid over them; remembers per key what left and what came."""
+
+    def __init__(self, document: Document, scope: Scope, author: Author, new_id: Callable[[], str]) -> None:
+        self.document, self.scope, self.author, self.new_id = document, scope, author, new_id
+        self.entries = list(document.entries)
+        self._removed: dict[str, list[Entry]] = {}
+        self._added: dict[str, list[Entry]] = {}
+
+    def apply(self, member: Member) -> None:
+        definition, author = member.definition, self.author
+        here = [e for e in self.document.of(definition.key) if e.scope == self.scope]
+        if member.context is None:
+            self._remove(e for e in here if author.may_remove(e))
+            return
+        here = [e for e in here if e.context == member.context]
+        if member.clears:
+            kept_negatives = member.negatives is not None
+            self._remove(
+                e for e in here if author.may_remove(e) and not (kept_negatives and is_negative(definition, e))
+            )
+        mine = [e for e in here if e.provenance.kind is author.kind]
+        if member.positive:
+            self._replace(member, [e for e in mine if not is_negative(definition, e)], (member.positive,))
+        if member.negatives is not None:
+            self._replace(member, [e for e in mine if is_negative(definition, e)], member.negatives)
+
+    def changes(self) -> list[KeyChange]:
+        keys = dict.fromkeys((*self._removed, *self._added))
+        return [KeyChange(k, tuple(self._removed.get(k, ())), tuple(self._added.get(k, ()))) for k in keys]
+
+    def _replace(self, member: Member, standing: list[Entry], said: Iterable[Said]) -> None:
+        """Leave standing what says the same already; put the rest in the place of what does not."""
+        wanted = [self._entry(member, one) for one in said]
+        live = [e for e in standing if not expired(e, self.author.at)]
+        self._remove(e for e in standing if e not in live or not any(same(e, new) for new in wanted))
+        for new in wanted:
+            if not any(same(e, new) for e in live):
+                self._added.setdefault(new.key, []).append(new)
+                self.entries.append(new)
+
+    def _remove(self, entries: Iterable[Entry]) -> None:
+        for entry in list(entries):
+            self._removed.setdefault(entry.key, []).append(entry)
+            self.entries.remove(entry)
+
+    def _entry(self, member: Member, said: Said) -> Entry:
+        author = self.author
+        return Entry(
+            id=self.new_id(),
+            key=member.definition.key,
+            value=said.value,
+            strength=said.strength,
+            scope=self.scope,
+            context=member.context or Context(),
+            provenance=Provenance(author.kind, author.actor, author.surface, author.at),
+            version=self.document.version + 1,
+            expires_at=said.expires_at,
+            entered=said.entered,
+        )
+
+
+def _finish(
+    document: Document,
+    entries: Iterable[Entry],
+    changes: Sequence[KeyChange],
+    author: Author,
+    action: Action,
+    note: str = "",
+) -> Edited:
+    if not changes:
+        return Edited(document, None)
+    version = document.version + 1
+    ordered = tuple(sorted(entries, key=lambda e: e.id))
+    change = Change(
+        document.guest,
+        version,
+        author.at,
+        author.actor,
+        author.role.value,
+        author.surface,
+        action,
+        tuple(changes),
+        note,
+    )
+    return Edited(replace(document, version=version, entries=ordered, updated_at=author.at), change)
+
+
+def _opted_out(document: Document, at: datetime) -> bool:
+    return any(e.value is True and not expired(e, at) for e in document.of(OPT_OUT))
+
+
+def _special_faults(member: Member, document: Document, author: Author) -> Iterable[Fault]:
+    definition = member.definition
+    if not any(definition.is_special(said.strength, said.value) for said in member.said):
+        return
+    if author.kind in (ProvenanceKind.OBSERVED, ProvenanceKind.INFERRED):
+        yield Fault(member.pointer, "SPECIAL_NOT_OBSERVED", "is special-category data: only the guest can state it")
+    elif definition.purpose not in document.purposes:
+        yield _consent_fault(member.pointer, definition)
+
+
+def _consent_fault(pointer: str, definition: Definition) -> Fault:
+    return Fault(pointer, "CONSENT_REQUIRED", f"needs the guest's consent for {definition.purpose} first")
+
+
+def _restore_faults(catalogue: Catalogue, document: Document, key: str, entries: Iterable[Entry]) -> Iterable[Fault]:
+    """What keeps entries from standing again: the catalogue moved on, or consent was withdrawn."""
+    definition, pointer = catalogue.get(key), f"/{escape(key)}"
+    for entry in entries:
+        if definition is None:
+            yield Fault(pointer, "UNKNOWN_KEY", "is no longer a key of the catalogue")
+        elif not fits(definition, entry):
+            yield Fault(pointer, "OUTDATED", "the catalogue no longer takes the value that stood here before")
+        elif definition.is_special(entry.strength, entry.value) and definition.purpose not in document.purposes:
+            yield _consent_fault(pointer, definition)
+
+
+def fits(definition: Definition, entry: Entry) -> bool:
+    """Whether the definition, as it is now, would take this entry."""
+    if definition.deprecated_by or entry.scope.kind not in definition.scopes:
+        return False
+    if entry.strength not in definition.strengths or not set(entry.context.named()) <= set(definition.contexts):
+        return False
+    if entry.value is None:
+        return entry.strength is Strength.NO_PREFERENCE
+    negative = is_negative(definition, entry)
+    kind = patches.refusable(definition.kind) if negative else definition.kind
+    if kind is None:
+        return False
+    faults: list[Fault] = []
+    try:
+        shown = entry.value if negative else kind.show(entry.value)
+    except (TypeError, ValueError, KeyError, AttributeError):  # a value of another kind than the key has now
+        return False
+    return kind.check(shown, None, "", faults) == entry.value and not faults
+
+
+def _group_faults(catalogue: Catalogue, members: Iterable[Member], draft: _Draft, at: datetime) -> list[Fault]:
+    changes = [c for c in draft.changes() if c.added]
+    wanted = {member.definition.key for member in members if member.positive}
+    return crowded_groups(catalogue, draft.entries, [c for c in changes if c.key in wanted], at)
+
+
+def _refuse_conflicts(
+    catalogue: Catalogue,
+    document: Document,
+    past: Past,
+    changes: Sequence[KeyChange],
+    yours: Mapping[str, Any],
+    base_version: int,
+    author: Author,
+) -> None:
+    """Raise KeyConflict when a key that this edit would change has changed after the base version."""
+    if base_version > document.version:
+        raise VersionMoved(base_version, document.version)
+    since = past.since(base_version)
+    conflicts = []
+    for key in (change.key for change in changes):
+        newer = [change for change in since if any(k.key == key for k in change.keys)]
+        if not newer:
+            continue
+        last = newer[-1]
+        base = _rolled_back(document.of(key), key, newer)
+        sides = [show_entries(catalogue, side, author.surface, document.purposes) for side in (document.of(key), base)]
+        at = patches.write_instant(last.at)
+        conflicts.append(Conflict(key, yours.get(key), sides[0], sides[1], last.actor, at, last.version))
+    if conflicts:
+        raise KeyConflict(conflicts, document.version)
+
+
+def _rolled_back(entries: Iterable[Entry], key: str, changes: Sequence[Change]) -> list[Entry]:
+    """Entries of a key as they stood before these changes."""
+    standing = {entry.id: entry for entry in entries}
+    for change in reversed(changes):
+        for key_change in (k for k in change.keys if k.key == key):
+            for entry in key_change.added:
+                standing.pop(entry.id, None)
+            standing.update((entry.id, entry) for entry in key_change.removed)
+    return sorted(standing.values(), key=lambda e: e.id)
+
+
+def _warned(member: Member, draft: _Draft, author: Author) -> Iterable[Warned]:
+    """Warnings for what this author holds in the member's slot, out of entries the author's surface may see."""
+    definition, purposes = member.definition, draft.document.purposes
+    standing = [e for e in draft.entries if e.key == definition.key]
+    mine = [e for e in standing if (e.scope, e.context) == (draft.scope, member.context)]
+    mine = [e for e in mine if e.provenance.kind is author.kind]
+    visible = [e for e in standing if discloses(definition, e, author.surface, purposes)]
+    return warnings(definition, mine, visible, author.at)
