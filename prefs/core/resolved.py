@@ -33,8 +33,8 @@ class Step:
 class Reason:
     """Why the value is what it is. `code` belongs to the step that set the status (resolving rule 25).
 
-    `requested` and `missing` are canonical; `policy` is a policy id; `limits` are numbers a sentence may name
-    (limit, value, requested), canonical as well. Empty members are None or ().
+    `requested`, `missing` and `limit` are canonical; `policy` is a policy id, `policy_name` what its hotel calls it.
+    Empty members are None, '' or ().
     """
 
     code: str
@@ -44,6 +44,7 @@ class Reason:
     missing: Any = None
     steps: tuple[Step, ...] = ()
     limit: Any = None
+    policy_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
