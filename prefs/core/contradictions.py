@@ -1,4 +1,4 @@
-"""What speaks against an edit in the rest of the document: exclusive groups that refuse it, entries that it cannot beat.
+"""What speaks against an edit in the rest of the document: groups that refuse it, entries it cannot beat.
 
 A crowded group is a fault. A value that stands though another entry refuses or outranks it is only a warning: both stay
 (resolving rules 8 and 12), and the guest hears which other entry it was.

@@ -98,7 +98,7 @@ def edit(
     if base_version is not None:
         yours = {key: entered_number(patch[key]) for key in patch}
         _refuse_conflicts(catalogue, document, past, changes, yours, base_version, author)
-    warnings = tuple(warned for member in members for warned in warnings(member, draft, author))
+    warned = tuple(one for member in members if member.said for one in _warned(member, draft, author))
     touched = tuple(member.definition.key for member in members)
     return replace(_finish(document, draft.entries, changes, author, Action.EDIT), warnings=warned, touched=touched)
 
