@@ -23,7 +23,7 @@ RUN rm -rf /usr/local/bin/pip* /usr/local/bin/idle* /usr/local/lib/python3.13/en
       /usr/local/lib/python3.13/site-packages/* /usr/local/lib/python3.13/idlelib \
  && install -d -o 65532 -g 65532 -m 700 /data
 COPY --from=build /app /app
-ENV PATH=/app/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENV PATH=/app/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 GUESTPREFS_DATA=/data
 USER 65532:65532
 WORKDIR /data
 VOLUME /data

@@ -1,4 +1,4 @@
-"""The first thing anyone does with a new server: make a guest, state a preference, read it back. Tried on a fresh image.
+"""The first thing anyone does with a new server: make a guest, state a preference, read it back. Tried on an image.
 
 Arguments: the address of the server, then the words that run a command where its keys are (`docker exec NAME`). The
 tokens come from there, as an operator would make them.
@@ -48,9 +48,9 @@ def main(base: str, *inside: str) -> None:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     wait_until_ready(base)
-    service = token("--role", "service")
+    service = token("--role", "service", "--surface", "guest_app", "--permission", "guests.all")
     guest = call("POST", f"{base}/v1/guests", service, {"display_name": "Nino"})["guest"]
-    own = token("--role", "guest", "--guest", guest)
+    own = token("--role", "guest", "--surface", "guest_app", "--guest", guest)
     preferences = f"{base}/v1/guests/{guest}/preferences"
     key = "climate.temperature.occupied"
     call("PATCH", f"{preferences}?scope=profile", own, {key: {"value": 68, "unit": "[degF]"}})

@@ -1,0 +1,65 @@
+"""What can be said about the image and the compose file without an engine; `make image-test` tries the image itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prefs.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def run_stage() -> str:
+    return DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
+
+
+def test_the_image_runs_as_a_numbered_account_with_a_health_check() -> None:
+    assert re.search(r"^USER 65532:65532$", run_stage(), re.M)
+    assert re.search(r"^HEALTHCHECK .*\\\n +CMD \[.*/livez", run_stage(), re.M)
+    assert re.search(
+        r'^CMD \["guestprefs", "serve", "--host", "0.0.0.0", "--port", "8080", "--data", "/data"\]$', run_stage(), re.M
+    )
+
+
+def test_the_run_stage_installs_nothing() -> None:
+    assert not re.search(r"\b(pip|uv|apt|apt-get) +(\S+ +)?install\b", run_stage())
+
+
+def test_the_image_is_made_from_the_locks() -> None:
+    installs = re.findall(r"install [^\n&]*-r (\S+)", DOCKERFILE)
+    assert installs == ["requirements-tools.txt", "requirements.txt"]
+    assert DOCKERFILE.count("--require-hashes") == len(installs)
+
+
+def test_the_context_holds_what_the_image_copies() -> None:
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[:1] == "!"}
+    copied = {name for line in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.M) for name in line.split()}
+    assert copied == let_in
+
+
+def test_compose_sets_only_what_the_service_knows() -> None:
+    service = compose()["services"]["guestprefs"]
+    assert set(service["environment"]) - set(Settings.variables()) == set()
+
+
+def test_compose_names_exact_versions_and_checks_every_server() -> None:
+    services = compose()["services"]
+    images = {name: service["image"] for name, service in services.items()}
+    assert {name: image for name, image in images.items() if not re.search(r":\d+\.\d+(\.\d+)?$", image)} == {}
+    assert all("healthcheck" in services[name] for name in ("postgres", "valkey"))
+    assert services["guestprefs"]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+
+
+def test_the_image_is_tagged_with_the_version_of_the_project() -> None:
+    version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
+    assert version and compose()["services"]["guestprefs"]["image"] == f"guestprefs:{version[1]}"
