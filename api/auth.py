@@ -1,8 +1,8 @@
 """Who is calling: bearer tokens (JWT after RFC 9068) verified with keys from a local file, and signed for development.
 
-A token never chooses how it is checked: the key decides the algorithm, addresses and keys inside the token (`jku`, `x5u`,
-`jwk`) are not looked at, and a critical extension that nobody here knows refuses it. Verifying costs more than a whole
-local read, so verified tokens are remembered by their SHA-256, for at most a minute, and at most `CACHE_MAX` of them.
+A token never chooses how it is checked: the key decides the algorithm, addresses and keys inside the token (`jku`,
+`x5u`, `jwk`) are not looked at, and a critical extension that nobody here knows refuses it. Verifying costs more than
+a whole local read, so verified tokens are remembered by their SHA-256, for a minute at most and `CACHE_MAX` at most.
 """
 
 import base64
@@ -55,7 +55,7 @@ def save_keys(keys: Iterable[Key]) -> str:
 
 
 def load_keys(path: Path) -> list[Key]:
-    """The keys of a JWK set file. Raises ValueError in words for a file that is none; OSError when it cannot be read."""
+    """The keys of a JWK set file. Raises ValueError in words for a wrong file, OSError for one that cannot be read."""
     try:
         loaded = KeySet.import_key_set(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError, JoseError) as error:
@@ -180,15 +180,20 @@ class Verifier:
         return key
 
     def _check_times(self, claims: Mapping[str, Any], moment: float) -> float:
-        expires, issued, begins = (claims.get(name) for name in ("exp", "iat", "nbf"))
-        for name, value in (("exp", expires), ("iat", issued), ("nbf", begins if begins is not None else 0)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e11:
-                raise Unauthenticated(f"The token's {name} is not a time.")
+        expires, issued = _time(claims, "exp"), _time(claims, "iat")
+        begins = _time(claims, "nbf") if "nbf" in claims else issued
         if moment >= expires + LEEWAY_SECONDS:
             raise Unauthenticated("The token has expired.")
-        if max(issued, begins or 0) > moment + LEEWAY_SECONDS:
+        if max(issued, begins) > moment + LEEWAY_SECONDS:
             raise Unauthenticated("The token is not valid yet.")
-        return float(expires)
+        return expires
+
+
+def _time(claims: Mapping[str, Any], name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e11:
+        raise Unauthenticated(f"The token's {name} is missing or not a time.")
+    return float(value)
 
 
 def _header_of(token: str) -> Mapping[str, Any]:

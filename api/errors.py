@@ -1,4 +1,4 @@
-"""Where the tree of errors meets HTTP: one table from class to status, and the handlers that write problem documents."""
+"""Where the tree of errors meets HTTP: one table of statuses, and the handlers that write problem documents."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -115,7 +115,7 @@ _CODES = {
 
 def fault_of(found: Mapping[str, Any]) -> dict[str, Any]:
     place, *path = found["loc"]
-    code = _CODES.get(found["type"], "WRONG_TYPE")
+    code = found.get("code") or _CODES.get(found["type"], "WRONG_TYPE")
     detail = str(found["msg"]).removeprefix("Value error, ")
     if place in _IN_PARAMETERS:
         return {"parameter": str(path[0]) if path else str(place), "code": code, "detail": detail}

@@ -63,7 +63,7 @@ class Telemetry:
         telemetry.IN_FLIGHT.inc()
         try:
             await self.app(scope, receive, named)
-        except Exception:  # noqa: BLE001 - the last net: whatever it was, the caller gets a problem and the log the trace
+        except Exception:  # the last net: whatever it was, the caller gets a problem and the log the trace
             _log.exception("request failed", request_id=request_id, route=template_of(scope), method=scope["method"])
             if status:
                 raise  # the head is out; the server has to break the connection

@@ -1,0 +1,99 @@
+"""The HTTP face, put together in the order a request meets it: middleware, routers, handlers; and its life."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import fastapi_offline
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.staticfiles import StaticFiles
+
+from api import errors
+from api.auth import Verifier, load_keys
+from api.middleware import BodyLimit, Telemetry
+from api.routes import catalogue, consents, guests, history, operations, preferences, properties, stays
+from api.schemas.document import describe
+from prefs.bootstrap import House, open_house
+from prefs.settings import Settings
+
+ROUTERS = (preferences, guests, consents, history, catalogue, properties, stays, operations)
+_DOCS_FILES = Path(fastapi_offline.__file__).parent / "static"
+
+
+def create_app(settings: Settings | None = None, house: House | None = None) -> FastAPI:
+    """The application. Nothing is opened before the lifespan starts; a given house is its giver's to close."""
+    settings = settings or Settings()
+    app = FastAPI(
+        title="guestprefs",
+        version=version("guestprefs"),
+        lifespan=_life(settings, house),
+        generate_unique_id_function=operation_id,
+        docs_url=None,
+        redoc_url=None,
+        openapi_tags=[
+            {"name": module.router.tags[0], "description": _first_line(module.__doc__)} for module in ROUTERS
+        ],
+    )
+    app.state.draining = False
+    # The one added last is met first.
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Telemetry)
+    for module in ROUTERS:
+        app.include_router(module.router)
+    app.mount(operations.DOCS_FILES, StaticFiles(directory=_DOCS_FILES))
+    errors.install(app)
+    app.openapi = _described_once(app)  # type: ignore[method-assign]
+    return app
+
+
+def operation_id(route: APIRoute) -> str:
+    """The function's own name: a plain verb and its noun."""
+    return route.name
+
+
+def _first_line(docstring: str | None) -> str:
+    return (docstring or "").strip().splitlines()[0]
+
+
+def _described_once(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = describe(app)
+        return app.openapi_schema
+
+    return openapi
+
+
+def _life(settings: Settings, given: House | None) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        keys = await asyncio.to_thread(load_keys, settings.keys)
+        app.state.verifier = Verifier(keys, settings.issuer, settings.audience)
+        house = given or await open_house(settings)
+        app.state.house = house
+        _drain_on_signal(app)
+        try:
+            yield
+        finally:
+            app.state.house = None
+            if given is None:
+                await house.close()
+
+    return life
+
+
+def _drain_on_signal(app: FastAPI) -> None:
+    """SIGUSR1: go on serving, but tell whoever balances the load to send nothing more."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread may take signals; such a process is stopped by whoever embeds it
+
+    def drain() -> None:
+        app.state.draining = True
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, drain)

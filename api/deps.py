@@ -1,0 +1,211 @@
+"""What routes are given: the house, the caller, the body, and the headers that steer a write. All of it async."""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Query, Request, Security
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from fastapi.security.http import HTTPAuthorizationCredentials
+from starlette.exceptions import HTTPException
+
+from api.auth import Verifier
+from api.schemas import strict_json
+from api.schemas.bodies import Body, read_as
+from prefs.core.callers import Caller
+from prefs.core.errors import Fault, InvalidEdit, Unauthenticated, Unavailable
+from prefs.ports import Once
+from prefs.services.definitions import Definitions
+from prefs.services.guests import Guests
+from prefs.services.preferences import Preferences
+from prefs.services.properties import Properties
+from prefs.services.stays import Stays
+
+BODY_TYPES = ("application/json", "application/merge-patch+json")
+LANGUAGE_LENGTH_MAX = 200
+VERSION_DIGITS_MAX = 15
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    bearerFormat="JWT (RFC 9068)",
+    scheme_name="bearer",
+    description="An access token: `typ` at+jwt, with `role`, `surface` and, where the role needs them, `properties`.",
+)
+_IF_MATCH = re.compile(r'(?:W/)?"(\d{1,15})(?:\.[0-9a-f]{1,64})?"')
+
+
+async def get_house(request: Request) -> Any:
+    """The services, once the lifespan has opened them."""
+    house = getattr(request.app.state, "house", None)
+    if house is None:
+        raise Unavailable("The service is still starting.")
+    return house
+
+
+House = Annotated[Any, Depends(get_house)]
+
+
+async def get_preferences(house: House) -> Preferences:
+    return house.preferences  # type: ignore[no-any-return]
+
+
+async def get_guests(house: House) -> Guests:
+    return house.guests  # type: ignore[no-any-return]
+
+
+async def get_stays(house: House) -> Stays:
+    return house.stays  # type: ignore[no-any-return]
+
+
+async def get_properties(house: House) -> Properties:
+    return house.properties  # type: ignore[no-any-return]
+
+
+async def get_definitions(house: House) -> Definitions:
+    return house.definitions  # type: ignore[no-any-return]
+
+
+async def get_caller(
+    request: Request, house: House, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+) -> Caller:
+    if given is None:
+        raise Unauthenticated("A bearer token is required.")
+    verifier: Verifier = request.app.state.verifier
+    return verifier.verify(given.credentials, house.clock.now())
+
+
+async def get_language(request: Request) -> str:
+    return request.headers.get("accept-language", "")[:LANGUAGE_LENGTH_MAX]
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    for field in dependant.query_params:
+        yield field.alias
+    for inner in dependant.dependencies:
+        yield from _query_names(inner)
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
+    """A misspelt parameter must not quietly widen an answer; one given twice has no meaning here."""
+    if not request.url.query:
+        return
+    known = set(_query_names(request.scope["route"].dependant))
+    names = [name for name, _ in request.query_params.multi_items()]
+    found = [
+        {"type": "unknown", "loc": ("query", name[:80]), "msg": "is not a parameter of this call", "code": code}
+        for name, code in ((n, "UNKNOWN_PARAMETER") for n in dict.fromkeys(names) if n not in known)
+    ]
+    found += [
+        {"type": "twice", "loc": ("query", name), "msg": "is given twice", "code": "DUPLICATE_PARAMETER"}
+        for name in sorted({n for n in names if n in known and names.count(n) > 1})
+    ]
+    if found:
+        raise RequestValidationError(found)
+
+
+async def read_body(request: Request) -> Any:
+    """The body as plain data; raises 415 for another type, InvalidEdit for what strict JSON does not allow."""
+    media, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.partition("charset=")[2].strip(' "').lower()
+    if media.strip().lower() not in BODY_TYPES or charset not in ("", "utf-8"):
+        raise HTTPException(415, "The body must be application/json in UTF-8.")
+    return strict_json.read(await request.body())
+
+
+async def read_object(data: Annotated[Any, Depends(read_body)]) -> dict[str, Any]:
+    """A body whose members a core module judges one by one."""
+    if not isinstance(data, dict):
+        raise InvalidEdit([Fault("", "WRONG_TYPE", "the body must be an object")])
+    return data
+
+
+def body_of[T: Body](model: type[T]) -> Callable[..., Awaitable[T]]:
+    async def parsed(data: Annotated[Any, Depends(read_body)]) -> T:
+        return read_as(model, data)
+
+    return parsed
+
+
+async def get_once(
+    request: Request,
+    caller: Annotated[Caller, Depends(get_caller)],
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            pattern=r"^[\x21-\x7e]{1,255}$",
+            description="The same key with the same request is done once; kept 24 hours.",
+        ),
+    ] = None,
+) -> Once | None:
+    if key is None:
+        return None
+    said = hashlib.sha256()
+    for part in (request.method.encode(), request.scope["path"].encode(), request.scope["query_string"]):
+        said.update(len(part).to_bytes(4) + part)
+    said.update(await request.body())
+    return Once(f"{caller.role.value}:{caller.subject}", key, said.hexdigest())
+
+
+async def get_if_match(
+    header: Annotated[
+        str | None,
+        Header(alias="If-Match", description='An ETag of the document, `"43.5f…"`: only its version is compared.'),
+    ] = None,
+) -> int | None:
+    if header is None or header.strip() == "*":
+        return None
+    found = _IF_MATCH.fullmatch(header.strip())
+    if not found:
+        msg = 'must be one ETag as "43.5f2c", or *'
+        raise RequestValidationError(
+            [{"type": "etag", "loc": ("header", "If-Match"), "msg": msg, "code": "BAD_FORMAT"}]
+        )
+    return int(found[1])
+
+
+async def get_base_version(
+    header: Annotated[
+        str | None,
+        Header(
+            alias="Preferences-Base-Version",
+            pattern=r"^[0-9]{1,15}$",
+            description="The version an edit started from: refused only if a key it touches changed since.",
+        ),
+    ] = None,
+) -> int | None:
+    return None if header is None else int(header)
+
+
+async def get_keys(
+    keys: Annotated[
+        str | None,
+        Query(
+            max_length=8000,
+            pattern=r"^[a-z0-9_.]+(,[a-z0-9_.]+)*$",
+            description="Keys to answer, separated by commas; one without a value is answered with status `default`.",
+            examples=["climate.temperature.occupied,tv.favorite_channels"],
+        ),
+    ] = None,
+) -> list[str] | None:
+    return None if keys is None else list(dict.fromkeys(keys.split(",")))
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
+LanguageDep = Annotated[str, Depends(get_language)]
+OnceDep = Annotated[Once | None, Depends(get_once)]
+IfMatchDep = Annotated[int | None, Depends(get_if_match)]
+BaseVersionDep = Annotated[int | None, Depends(get_base_version)]
+KeysDep = Annotated[list[str] | None, Depends(get_keys)]
+ObjectDep = Annotated[dict[str, Any], Depends(read_object)]
+PreferencesDep = Annotated[Preferences, Depends(get_preferences)]
+GuestsDep = Annotated[Guests, Depends(get_guests)]
+StaysDep = Annotated[Stays, Depends(get_stays)]
+PropertiesDep = Annotated[Properties, Depends(get_properties)]
+DefinitionsDep = Annotated[Definitions, Depends(get_definitions)]
+
+# Every route under /v1 passes these two first, in this order.
+GUARDED = [Depends(get_caller), Depends(refuse_unknown_parameters)]

@@ -1,0 +1,137 @@
+"""Effective preferences: the hot read, the edit, and many guests at once."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from api.deps import (
+    GUARDED,
+    BaseVersionDep,
+    CallerDep,
+    IfMatchDep,
+    KeysDep,
+    LanguageDep,
+    ObjectDep,
+    OnceDep,
+    PreferencesDep,
+    body_of,
+)
+from api.errors import problem_of
+from api.schemas import preferences as shapes
+from api.schemas.document import answers, takes
+from api.schemas.fields import ID_PATTERN, Moment, PartyAxis, Trip
+from api.schemas.problems import REQUEST_ID
+from api.schemas.representations import respond
+from prefs.core.errors import PrefsError
+
+router = APIRouter(tags=["preferences"], dependencies=GUARDED)
+
+AtProperty = Annotated[str | None, Query(pattern=ID_PATTERN, description="For which property.", examples=["dallas"])]
+ForStay = Annotated[str | None, Query(pattern=ID_PATTERN, description="For which stay.", examples=["R-88123"])]
+
+
+@router.get(
+    "/v1/guests/{guest}/preferences",
+    response_model=shapes.EffectivePreferences,
+    responses=answers(shapes.EFFECTIVE_EXAMPLE, description="What applies, and why."),
+)
+async def get_preferences(
+    request: Request,
+    guest: str,
+    caller: CallerDep,
+    preferences: PreferencesDep,
+    language: LanguageDep,
+    keys: KeysDep,
+    property: AtProperty = None,
+    stay: ForStay = None,
+    at: Annotated[Moment | None, Query(description="At this moment instead of now.")] = None,
+    trip: Annotated[Trip | None, Query(description="Outranks the stay's.")] = None,
+    party: Annotated[PartyAxis | None, Query(description="Outranks the stay's.")] = None,
+    explain: Annotated[bool, Query(description="Also the candidates that lost, and why.")] = False,
+) -> Response:
+    """Effective preferences of a guest for the caller's surface: each with its status, layer and reason."""
+    answer = await preferences.effective(
+        caller,
+        guest,
+        property=property,
+        stay=stay,
+        keys=keys,
+        at=at,
+        trip=trip,
+        party=party,
+        explain=explain,
+        language=language,
+    )
+    return respond(request, answer.body, answer.version)
+
+
+@router.patch(
+    "/v1/guests/{guest}/preferences",
+    response_model=shapes.Edited,
+    responses=answers(shapes.EDITED_EXAMPLE, description="Stored; the touched keys as they apply now."),
+    openapi_extra=takes("PreferencesPatch", shapes.PATCH_EXAMPLE, "application/merge-patch+json"),
+)
+async def edit_preferences(
+    request: Request,
+    guest: str,
+    caller: CallerDep,
+    preferences: PreferencesDep,
+    language: LanguageDep,
+    patch: ObjectDep,
+    once: OnceDep,
+    if_match: IfMatchDep,
+    base_version: BaseVersionDep,
+    scope: Annotated[
+        str,
+        Query(
+            pattern=r"^(profile|room|(brand|property|stay):[A-Za-z0-9][A-Za-z0-9._:-]{0,63})$",
+            description="Where the edit holds.",
+            examples=["profile"],
+        ),
+    ] = "profile",
+    provenance: Annotated[
+        Annotated[str, Query(pattern=r"^observed$")] | None, Query(description="Staff: observed, not said.")
+    ] = None,
+    property: AtProperty = None,
+) -> Response:
+    """Edit preferences at one scope: all keys or none; a refusal lists every fault."""
+    answer = await preferences.patch(
+        caller,
+        guest,
+        scope,
+        patch,
+        if_match=if_match,
+        base_version=base_version,
+        once=once,
+        provenance=provenance,
+        property=property,
+        language=language,
+    )
+    return respond(request, answer.body, answer.version)
+
+
+@router.post(
+    "/v1/preferences/batch",
+    response_model=shapes.Batch,
+    responses=answers(shapes.BATCH_EXAMPLE, description="An item per guest, in the order asked."),
+    openapi_extra=takes("BatchRequest", shapes.BATCH_REQUEST_EXAMPLE),
+)
+async def batch_preferences(
+    request: Request,
+    caller: CallerDep,
+    preferences: PreferencesDep,
+    language: LanguageDep,
+    asked: Annotated[shapes.BatchRequest, Depends(body_of(shapes.BatchRequest))],
+) -> Response:
+    """Effective preferences of up to 1,000 guests of one property; a guest that fails is an item with its problem."""
+    items = await preferences.batch(
+        caller, asked.guests, property=asked.property, keys=asked.keys, at=asked.at, language=language
+    )
+    request_id = request.scope[REQUEST_ID]
+    shown = [
+        {**item, "problem": problem_of(item["problem"], request_id)}
+        if isinstance(item.get("problem"), PrefsError)
+        else item
+        for item in items
+    ]
+    return respond(request, {"items": shown})

@@ -1,0 +1,88 @@
+"""The OpenAPI document: what FastAPI derives from the routes, and what it cannot know about bodies we read ourselves.
+
+Request bodies are parsed by `strict_json` and not by FastAPI, so their schemas are put in here; every operation also
+declares the problem documents it may answer with.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from api.schemas import catalogue, guests, preferences, problems, properties, stays
+
+_MODELS: tuple[type[BaseModel], ...] = (
+    guests.GuestCreate,
+    guests.GuestPatch,
+    preferences.BatchRequest,
+    stays.StayPut,
+)
+_SHAPES: tuple[dict[str, Any], ...] = (
+    preferences.PATCH_SCHEMA,
+    preferences.WRAPPED_SCHEMA,
+    properties.PROPERTY_SCHEMA,
+    catalogue.DEFINITION_SCHEMA,
+)
+_REF = "#/components/schemas/{model}"
+_ANY_READ = (401, 403, 404, 422, 503)
+_ANY_WRITE = (400, 401, 403, 404, 409, 412, 413, 415, 422, 503)
+DESCRIPTION = """What applies to this guest, here, now, for this surface, and why.
+
+Every error is a problem document (RFC 9457) whose `code` programs may branch on. Writes take an `Idempotency-Key`.
+Times are RFC 3339 in UTC. Nothing on this page is loaded from elsewhere."""
+
+
+def takes(schema: str, example: Mapping[str, Any], media: str = "application/json") -> dict[str, Any]:
+    """`openapi_extra` of an operation whose body we read ourselves."""
+    body = {"schema": {"$ref": _REF.format(model=schema)}, "example": dict(example)}
+    return {"requestBody": {"required": True, "content": {media: body}}}
+
+
+def answers(
+    example: Mapping[str, Any], status: int = 200, description: str = "Done."
+) -> dict[int | str, dict[str, Any]]:
+    """`responses` of an operation: its example."""
+    return {status: {"description": description, "content": {"application/json": {"example": dict(example)}}}}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes, tags=app.openapi_tags
+    )
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    _, definitions = models_json_schema([(model, "validation") for model in _MODELS], ref_template=_REF)
+    problem = TypeAdapter(problems.Problem).json_schema(ref_template=_REF)
+    schemas.update(definitions["$defs"] | problem.pop("$defs") | {"Problem": problem})
+    schemas.update({shape["title"]: shape for shape in _SHAPES})
+    components["schemas"] = dict(sorted(schemas.items()))
+    components["responses"] = {f"Problem{status}": _problem_response(status) for status in (*_ANY_WRITE, 500)}
+    for path, method, operation in operations(document):
+        responses = operation["responses"]
+        responses.pop("422", None)
+        if path.startswith("/v1/"):
+            for status in _ANY_READ if method == "get" else _ANY_WRITE:
+                responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+        elif path == "/readyz":
+            responses["503"] = {"$ref": "#/components/responses/Problem503"}
+    return document
+
+
+def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+def _problem_response(status: int) -> dict[str, Any]:
+    code = {409: "CONFLICT", 412: "VERSION_MOVED", 422: "INVALID"}.get(
+        status, problems.PLAIN_CODES.get(status, "REFUSED")
+    )
+    example = problems.build(status, code, problems.title_of(status) + ".", "0199d0f0c1a27cc0a4c3f1f2b6a7d0ff")
+    content = {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}
+    return {"description": problems.title_of(status), "content": {problems.MEDIA_TYPE: content}}

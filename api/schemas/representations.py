@@ -1,0 +1,42 @@
+"""Answers as bytes with the headers that belong to them: validators, versions, and who may keep a copy."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.schemas.strict_json import write
+
+MEDIA_TYPE = "application/json"
+_SHARED_HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization, Accept-Language"}
+
+
+def etag_of(version: int | None, content: bytes) -> str:
+    """`"<version>.<digest>"`: If-Match looks at the version, If-None-Match at the whole (design section 5)."""
+    return f'"{version or 0}.{hashlib.sha256(content).hexdigest()[:20]}"'
+
+
+def _is_known(header: str, etag: str) -> bool:
+    return header.strip() == "*" or etag in [given.strip().removeprefix("W/") for given in header.split(",")]
+
+
+def respond(
+    request: Request,
+    body: Any,
+    version: int | None = None,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The body as it is sent; 304 without one when the caller of a GET has it already."""
+    content = write(body)
+    etag = etag_of(version, content)
+    owed = {**_SHARED_HEADERS, "etag": etag, **(headers or {})}
+    if version is not None:
+        owed["preferences-version"] = str(version)
+    known = request.headers.get("if-none-match", "") if request.method == "GET" else ""
+    if known and _is_known(known, etag):
+        return Response(status_code=304, headers=owed)
+    return Response(content, status, owed, MEDIA_TYPE)
