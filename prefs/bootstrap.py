@@ -66,7 +66,7 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
         return MemoryStore(clock)
     if await schema_of(settings) in (SchemaState.EMPTY, SchemaState.OUTDATED):
         raise SchemaOutdated("The database does not have the schema of this program. Run: guestprefs migrate")
-    return await SqlStore.open(settings.database_url)
+    return await SqlStore.open(settings.database_url, clock)
 
 
 def furnish(store: Store, clock: Clock) -> House:

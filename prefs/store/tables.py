@@ -98,12 +98,14 @@ def _on_postgresql(element: CurrentTransaction, compiler: SQLCompiler, **_: Any)
     return "pg_current_xact_id()"
 
 
+# Ids and keys sort by code point on every engine, whatever the database's own locale.
+KEY = Text().with_variant(Text(collation="C"), "postgresql")
 XID = TransactionId().with_variant(BigInteger(), "sqlite")
 JSON_OR_NULL = JSON(none_as_null=True)
 
 
 def _owner(primary_key: bool = True) -> Any:
-    return Column(Text, ForeignKey("guest.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False)
+    return Column(KEY, ForeignKey("guest.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False)
 
 
 class Row(SQLModel):
@@ -122,7 +124,7 @@ class Row(SQLModel):
 class GuestRow(Row, table=True):
     __tablename__ = "guest"
 
-    id: str = Field(primary_key=True, sa_type=Text)
+    id: str = Field(primary_key=True, sa_type=KEY)
     version: int
     display_name: str = Field(sa_type=Text)
     created_at: datetime = Field(sa_type=Instant)
@@ -134,8 +136,8 @@ class EntryRow(Row, table=True):
     __table_args__ = (Index(None, "key", "guest_id"),)
 
     guest_id: str = Field(sa_column=_owner())
-    id: str = Field(primary_key=True, sa_type=Text)
-    key: str = Field(sa_type=Text)
+    id: str = Field(primary_key=True, sa_type=KEY)
+    key: str = Field(sa_type=KEY)
     value: Any = Field(sa_column=Column(JSON_OR_NULL, nullable=True))
     strength: str = Field(sa_type=Text)
     scope_kind: str = Field(sa_type=Text)
@@ -156,15 +158,15 @@ class IdentifierRow(Row, table=True):
     __table_args__ = (UniqueConstraint("system", "id"),)
 
     guest_id: str = Field(sa_column=_owner())
-    system: str = Field(primary_key=True, sa_type=Text)
-    id: str = Field(primary_key=True, sa_type=Text)
+    system: str = Field(primary_key=True, sa_type=KEY)
+    id: str = Field(primary_key=True, sa_type=KEY)
 
 
 class ConsentRow(Row, table=True):
     __tablename__ = "consent"
 
     guest_id: str = Field(sa_column=_owner())
-    purpose: str = Field(primary_key=True, sa_type=Text)
+    purpose: str = Field(primary_key=True, sa_type=KEY)
     granted_at: datetime = Field(sa_type=Instant)
     actor: str = Field(sa_type=Text)
     surface: str = Field(sa_type=Text)
@@ -194,7 +196,7 @@ class StayRow(Row, table=True):
     __table_args__ = (UniqueConstraint("id"), Index(None, "property"))
 
     guest_id: str = Field(sa_column=_owner())
-    id: str = Field(primary_key=True, sa_type=Text)
+    id: str = Field(primary_key=True, sa_type=KEY)
     property: str = Field(sa_type=Text)
     arrival: datetime = Field(sa_type=Instant)
     departure: datetime = Field(sa_type=Instant)
@@ -211,16 +213,16 @@ class LiveRow(Row, table=True):
 
     __tablename__ = "live"
 
-    stay_id: str = Field(primary_key=True, sa_type=Text)
-    id: str = Field(primary_key=True, sa_type=Text)
-    key: str = Field(sa_type=Text)
+    stay_id: str = Field(primary_key=True, sa_type=KEY)
+    id: str = Field(primary_key=True, sa_type=KEY)
+    key: str = Field(sa_type=KEY)
     entry: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
 
 
 class PropertyRow(Row, table=True):
     __tablename__ = "property"
 
-    id: str = Field(primary_key=True, sa_type=Text)
+    id: str = Field(primary_key=True, sa_type=KEY)
     body: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     version: int
 
@@ -228,7 +230,7 @@ class PropertyRow(Row, table=True):
 class ExtensionRow(Row, table=True):
     __tablename__ = "extension"
 
-    key: str = Field(primary_key=True, sa_type=Text)
+    key: str = Field(primary_key=True, sa_type=KEY)
     body: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     version: int
 
@@ -248,10 +250,10 @@ class IdempotencyRow(Row, table=True):
     __tablename__ = "idempotency"
     __table_args__ = (Index(None, "expires_at"),)
 
-    caller: str = Field(primary_key=True, sa_type=Text)
-    key: str = Field(primary_key=True, sa_type=Text)
+    caller: str = Field(primary_key=True, sa_type=KEY)
+    key: str = Field(primary_key=True, sa_type=KEY)
     fingerprint: str = Field(sa_type=Text)
-    guest_id: str = Field(sa_type=Text)
+    guest_id: str = Field(sa_type=KEY)
     answer: Any = Field(sa_column=Column(JSON_OR_NULL, nullable=True))
     expires_at: datetime = Field(sa_type=Instant)
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from prefs.store.tables import XID, CurrentTransaction, Instant
+from prefs.store.tables import KEY, XID, CurrentTransaction, Instant
 
 revision = "0001"
 down_revision = None
@@ -20,7 +20,7 @@ def upgrade() -> None:
 def _guests() -> None:
     op.create_table(
         "guest",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", KEY, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("display_name", sa.Text(), nullable=False),
         sa.Column("created_at", Instant(), nullable=False),
@@ -29,9 +29,9 @@ def _guests() -> None:
     )
     op.create_table(
         "entry",
-        sa.Column("guest_id", sa.Text(), nullable=False),
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("guest_id", KEY, nullable=False),
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("key", KEY, nullable=False),
         sa.Column("value", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("strength", sa.Text(), nullable=False),
         sa.Column("scope_kind", sa.Text(), nullable=False),
@@ -51,17 +51,17 @@ def _guests() -> None:
     op.create_index("ix_entry_key_guest_id", "entry", ["key", "guest_id"], unique=False)
     op.create_table(
         "identifier",
-        sa.Column("guest_id", sa.Text(), nullable=False),
-        sa.Column("system", sa.Text(), nullable=False),
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("guest_id", KEY, nullable=False),
+        sa.Column("system", KEY, nullable=False),
+        sa.Column("id", KEY, nullable=False),
         sa.ForeignKeyConstraint(["guest_id"], ["guest.id"], name="fk_identifier_guest_id_guest", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("guest_id", "system", "id", name="pk_identifier"),
         sa.UniqueConstraint("system", "id", name="uq_identifier_system_id"),
     )
     op.create_table(
         "consent",
-        sa.Column("guest_id", sa.Text(), nullable=False),
-        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("guest_id", KEY, nullable=False),
+        sa.Column("purpose", KEY, nullable=False),
         sa.Column("granted_at", Instant(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("surface", sa.Text(), nullable=False),
@@ -73,7 +73,7 @@ def _guests() -> None:
 def _history() -> None:
     op.create_table(
         "change",
-        sa.Column("guest_id", sa.Text(), nullable=False),
+        sa.Column("guest_id", KEY, nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("position", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("xid", XID, server_default=CurrentTransaction(), nullable=False),
@@ -90,10 +90,10 @@ def _history() -> None:
     op.create_index("ix_change_position", "change", ["position"], unique=False)
     op.create_table(
         "idempotency",
-        sa.Column("caller", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("caller", KEY, nullable=False),
+        sa.Column("key", KEY, nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
-        sa.Column("guest_id", sa.Text(), nullable=False),
+        sa.Column("guest_id", KEY, nullable=False),
         sa.Column("answer", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("expires_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("caller", "key", name="pk_idempotency"),
@@ -104,8 +104,8 @@ def _history() -> None:
 def _facts() -> None:
     op.create_table(
         "stay",
-        sa.Column("guest_id", sa.Text(), nullable=False),
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("guest_id", KEY, nullable=False),
+        sa.Column("id", KEY, nullable=False),
         sa.Column("property", sa.Text(), nullable=False),
         sa.Column("arrival", Instant(), nullable=False),
         sa.Column("departure", Instant(), nullable=False),
@@ -122,22 +122,22 @@ def _facts() -> None:
     op.create_index("ix_stay_property", "stay", ["property"], unique=False)
     op.create_table(
         "live",
-        sa.Column("stay_id", sa.Text(), nullable=False),
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("stay_id", KEY, nullable=False),
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("key", KEY, nullable=False),
         sa.Column("entry", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("stay_id", "id", name="pk_live"),
     )
     op.create_table(
         "property",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", KEY, nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_property"),
     )
     op.create_table(
         "extension",
-        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("key", KEY, nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_extension"),

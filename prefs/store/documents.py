@@ -1,0 +1,237 @@
+"""Queries on guests: documents, their history, and writing both in one transaction.
+
+Plain functions over a connection: PostgreSQL and SQLite run the same ones, each in its own way of waiting.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Text, bindparam, cast, delete, func, insert, select, update
+
+from prefs.core.changes import Change, Written
+from prefs.core.entries import Document, Identifier, ScopeKind, Strength
+from prefs.core.errors import IdentifierTaken, NotFound, Refused
+from prefs.ports import Apply, Once, Usage
+from prefs.store import records, replays
+from prefs.store.engines import Outcome
+from prefs.store.json_text import dump, load, plain
+from prefs.store.statements import INTEGER_MAX, Among, insert_change, insert_new
+from prefs.store.tables import CHANGE, CONSENT, ENTRY, GUEST, IDENTIFIER
+
+_GUESTS = select(GUEST).where(Among(GUEST.c.id, "guests"))
+_ENTRIES = select(ENTRY).where(Among(ENTRY.c.guest_id, "guests")).order_by(ENTRY.c.guest_id, ENTRY.c.key, ENTRY.c.id)
+_IDENTIFIERS = (
+    select(IDENTIFIER)
+    .where(Among(IDENTIFIER.c.guest_id, "guests"))
+    .order_by(IDENTIFIER.c.guest_id, IDENTIFIER.c.system, IDENTIFIER.c.id)
+)
+_CONSENTS = select(CONSENT).where(Among(CONSENT.c.guest_id, "guests")).order_by(CONSENT.c.guest_id, CONSENT.c.purpose)
+
+_NEXT_VERSION = (
+    update(GUEST).where(GUEST.c.id == bindparam("of")).values(version=GUEST.c.version + 1).returning(*GUEST.c)
+)
+_SET_GUEST = update(GUEST).where(GUEST.c.id == bindparam("of"))
+_DROP_ENTRIES = delete(ENTRY).where(ENTRY.c.guest_id == bindparam("of")).where(Among(ENTRY.c.id, "ids"))
+_DROP_IDENTIFIER = delete(IDENTIFIER).where(
+    IDENTIFIER.c.guest_id == bindparam("of"),
+    IDENTIFIER.c.system == bindparam("of_system"),
+    IDENTIFIER.c.id == bindparam("of_id"),
+)
+_DROP_CONSENTS = (
+    delete(CONSENT).where(CONSENT.c.guest_id == bindparam("of")).where(Among(CONSENT.c.purpose, "purposes"))
+)
+_ADD_ENTRIES = insert(ENTRY)
+_ADD_CONSENTS = insert(CONSENT)
+
+_CHANGES = select(
+    *(column for column in CHANGE.c if column.name not in ("keys", "position", "xid")),
+    CHANGE.c["keys"].label("keys_"),  # a row has a method of the plain name
+).where(CHANGE.c.guest_id == bindparam("of"))
+_NEWEST_CHANGES = (
+    _CHANGES.where(CHANGE.c.version < bindparam("before")).order_by(CHANGE.c.version.desc()).limit(bindparam("most"))
+)
+_CHANGES_SINCE = _CHANGES.where(CHANGE.c.version > bindparam("since")).order_by(CHANGE.c.version)
+_CHANGE_AT = _CHANGES.where(CHANGE.c.version == bindparam("at"))
+
+_FIND = select(IDENTIFIER.c.guest_id).where(
+    IDENTIFIER.c.system == bindparam("of_system"), IDENTIFIER.c.id == bindparam("of_id")
+)
+_ALL = select(GUEST.c.id).where(GUEST.c.id > bindparam("after")).order_by(GUEST.c.id).limit(bindparam("most"))
+_HOLDERS = (
+    select(ENTRY.c.guest_id)
+    .distinct()
+    .where(ENTRY.c.key == bindparam("of"), ENTRY.c.guest_id > bindparam("after"))
+    .order_by(ENTRY.c.guest_id)
+    .limit(bindparam("most"))
+)
+_VALUE_TEXT = cast(ENTRY.c.value, Text)
+_USAGE = (
+    select(_VALUE_TEXT.label("value"), ENTRY.c.strength, ENTRY.c.scope_kind, func.count().label("many"))
+    .where(ENTRY.c.key == bindparam("of"))
+    .group_by(_VALUE_TEXT, ENTRY.c.strength, ENTRY.c.scope_kind)
+)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read_many(connection: Connection, guests: Sequence[str]) -> dict[str, Document]:
+    """Four statements whatever the number; the caller sees to it that they see one moment."""
+    rows = connection.execute(_GUESTS, {"guests": list(guests)}).all()
+    return _assemble(connection, rows) if rows else {}
+
+
+def _assemble(connection: Connection, rows: Sequence[Any]) -> dict[str, Document]:
+    wanted = {"guests": [row.id for row in rows]}
+    parts: dict[str, tuple[list[Any], list[Any], list[Any]]] = {row.id: ([], [], []) for row in rows}
+    for row in connection.execute(_ENTRIES, wanted):
+        parts[row.guest_id][0].append(records.entry_of(row))
+    for row in connection.execute(_IDENTIFIERS, wanted):
+        parts[row.guest_id][1].append(Identifier(row.system, row.id))
+    for row in connection.execute(_CONSENTS, wanted):
+        parts[row.guest_id][2].append(records.consent_of(row))
+    return {row.id: records.document_of(row, *parts[row.id]) for row in rows}
+
+
+def read(connection: Connection, guest: str) -> Document | None:
+    return read_many(connection, [guest]).get(guest)
+
+
+def find(connection: Connection, identifier: Identifier) -> str | None:
+    found: str | None = connection.execute(_FIND, {"of_system": identifier.system, "of_id": identifier.id}).scalar()
+    return found
+
+
+def history(connection: Connection, guest: str, limit: int, before: int) -> list[Change]:
+    rows = connection.execute(_NEWEST_CHANGES, {"of": guest, "before": before, "most": limit})
+    return [records.change_of(row) for row in rows]
+
+
+def every(connection: Connection, limit: int, after: str) -> list[str]:
+    return list(connection.execute(_ALL, {"after": after, "most": limit}).scalars())
+
+
+def holders(connection: Connection, key: str, limit: int, after: str) -> list[str]:
+    return list(connection.execute(_HOLDERS, {"of": key, "after": after, "most": limit}).scalars())
+
+
+def usage(connection: Connection, key: str) -> list[Usage]:
+    rows = connection.execute(_USAGE, {"of": key})
+    found = [
+        Usage(
+            None if row.value is None else load(row.value), Strength(row.strength), ScopeKind(row.scope_kind), row.many
+        )
+        for row in rows
+    ]
+    return sorted(found, key=usage_order)
+
+
+def usage_order(use: Usage) -> tuple[str, str, str]:
+    return dump(use.value), use.strength.value, use.scope.value
+
+
+@dataclass(frozen=True, slots=True)
+class SqlPast:
+    """The history inside a write's own transaction, under the guest's lock."""
+
+    connection: Connection
+    guest: str
+
+    def since(self, version: int) -> list[Change]:
+        rows = self.connection.execute(_CHANGES_SINCE, {"of": self.guest, "since": clamp(version)})
+        return [records.change_of(row) for row in rows]
+
+    def at(self, version: int) -> Change | None:
+        row = self.connection.execute(_CHANGE_AT, {"of": self.guest, "at": clamp(version)}).first()
+        return records.change_of(row) if row else None
+
+
+def clamp(number: int) -> int:
+    return max(-1, min(number, INTEGER_MAX))
+
+
+# ---------------------------------------------------------------- writing
+
+
+def create(connection: Connection, written: Written, once: Once | None, now: datetime) -> Outcome[Written]:
+    guest = written.document.guest
+    if once and (stored := replays.claim(connection, once, guest, now)):
+        return Outcome(_replayed(connection, stored), keep=False)
+    document, change = records.settle(written, None, guest)
+    columns = {
+        "id": guest,
+        "version": document.version,
+        "display_name": document.display_name,
+        "created_at": document.created_at,
+        "updated_at": document.updated_at,
+    }
+    if not insert_new(connection, GUEST, columns):
+        raise Refused(f"The guest {guest} exists already.")
+    _save_parts(connection, Document(guest, 0), document)
+    connection.execute(insert_change(connection.dialect.name), records.change_columns(change))
+    return Outcome(_told(connection, Written(document, change, written.answer), once))
+
+
+def write(connection: Connection, guest: str, apply: Apply, once: Once | None, now: datetime) -> Outcome[Written]:
+    if once and (stored := replays.claim(connection, once, guest, now)):
+        return Outcome(_replayed(connection, stored), keep=False)
+    row = connection.execute(_NEXT_VERSION, {"of": guest}).first()  # the row lock makes version order commit order
+    if row is None:
+        raise NotFound("There is no such guest.")
+    before = replace(_assemble(connection, [row])[guest], version=row.version - 1)
+    written = apply(before, SqlPast(connection, guest))
+    if written.change is None:
+        same = Written(before, None, written.answer)
+        if once is None:
+            return Outcome(replace(same, answer=plain(same.answer)), keep=False)
+        # The answer is to be kept although the document is not: take back the version, nobody has seen it.
+        connection.execute(_SET_GUEST, {"of": guest, "version": before.version})
+        return Outcome(_told(connection, same, once))
+    document, change = records.settle(written, before, guest)
+    connection.execute(
+        _SET_GUEST, {"of": guest, "display_name": document.display_name, "updated_at": document.updated_at}
+    )
+    _save_parts(connection, before, document)
+    connection.execute(insert_change(connection.dialect.name), records.change_columns(change))
+    return Outcome(_told(connection, Written(document, change, written.answer), once))
+
+
+def _told(connection: Connection, written: Written, once: Once | None) -> Written:
+    answer = plain(written.answer)
+    if once:
+        replays.keep(connection, once, answer)
+    return replace(written, answer=answer)
+
+
+def _replayed(connection: Connection, stored: replays.Stored) -> Written:
+    document = read(connection, stored.guest)
+    if document is None:
+        raise NotFound("There is no such guest.")
+    return Written(document, None, stored.answer, replayed=True)
+
+
+def _save_parts(connection: Connection, before: Document, after: Document) -> None:
+    """Write what differs between two documents of one guest, and nothing else."""
+    guest = after.guest
+    old, new = ({entry.id: entry for entry in document.entries} for document in (before, after))
+    if gone := [entry.id for entry in before.entries if new.get(entry.id) != entry]:
+        connection.execute(_DROP_ENTRIES, {"of": guest, "ids": gone})
+    if come := [entry for entry in after.entries if old.get(entry.id) != entry]:
+        connection.execute(_ADD_ENTRIES, [records.entry_columns(guest, entry) for entry in come])
+    _save_identifiers(connection, guest, set(before.identifiers), set(after.identifiers))
+    if left := [consent.purpose for consent in before.consents if consent not in after.consents]:
+        connection.execute(_DROP_CONSENTS, {"of": guest, "purposes": left})
+    if given := [consent for consent in after.consents if consent not in before.consents]:
+        connection.execute(_ADD_CONSENTS, [records.consent_columns(guest, consent) for consent in given])
+
+
+def _save_identifiers(
+    connection: Connection, guest: str, before: Iterable[Identifier], after: Iterable[Identifier]
+) -> None:
+    for gone in sorted(set(before) - set(after)):
+        connection.execute(_DROP_IDENTIFIER, {"of": guest, "of_system": gone.system, "of_id": gone.id})
+    for come in sorted(set(after) - set(before)):  # in one order, so that two writers cannot block each other
+        if not insert_new(connection, IDENTIFIER, {"guest_id": guest, "system": come.system, "id": come.id}):
+            raise IdentifierTaken(come.system, come.id)

@@ -1,0 +1,162 @@
+"""Queries on what resolving needs beside documents: stays, live presses, properties and catalogue extensions."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from prefs.core.entries import Entry
+from prefs.core.errors import NotFound, Refused, StayTaken
+from prefs.core.stays import Stay, StayStatus
+from prefs.ports import Once, Record
+from prefs.store import records, replays
+from prefs.store.engines import Outcome
+from prefs.store.json_text import plain
+from prefs.store.statements import Among, insert_new, upsert
+from prefs.store.tables import EXTENSION, EXTENSION_VERSION, GUEST, LIVE, PROPERTY, STAY
+
+OPEN = (StayStatus.BOOKED.value, StayStatus.IN_HOUSE.value)
+
+_STAY = select(STAY).where(STAY.c.id == bindparam("of"))
+_STAYS = select(STAY).where(Among(STAY.c.guest_id, "guests")).order_by(STAY.c.guest_id, STAY.c.arrival, STAY.c.id)
+_OPEN_STAYS = select(STAY.c.id).where(STAY.c.property == bindparam("of"), STAY.c.status.in_(OPEN)).limit(1)
+_SET_STAY = update(STAY).where(STAY.c.id == bindparam("of"))
+_GUEST = select(GUEST.c.id).where(GUEST.c.id == bindparam("of"))
+_LIVE = select(LIVE.c.entry).where(LIVE.c.stay_id == bindparam("of")).order_by(LIVE.c.key, LIVE.c.id)
+_DROP_LIVE = delete(LIVE).where(LIVE.c.stay_id == bindparam("of"))
+_DROP_LIVE_KEYS = _DROP_LIVE.where(Among(LIVE.c.key, "keys"))
+_PROPERTY = select(PROPERTY).where(PROPERTY.c.id == bindparam("of"))
+_PROPERTIES = (
+    select(PROPERTY).where(PROPERTY.c.id > bindparam("after")).order_by(PROPERTY.c.id).limit(bindparam("most"))
+)
+_SET_PROPERTY = update(PROPERTY).where(PROPERTY.c.id == bindparam("of"))
+_DROP_PROPERTY = delete(PROPERTY).where(PROPERTY.c.id == bindparam("of"))
+_EXTENSION = select(EXTENSION).where(EXTENSION.c.key == bindparam("of"))
+_EXTENSIONS = select(EXTENSION).order_by(EXTENSION.c.key)
+_EXTENSION_VERSION = select(EXTENSION_VERSION.c.version)
+_SET_EXTENSION = update(EXTENSION).where(EXTENSION.c.key == bindparam("of"))
+
+
+# ---------------------------------------------------------------- stays
+
+
+def stay(connection: Connection, stay_id: str) -> Stay | None:
+    row = connection.execute(_STAY, {"of": stay_id}).first()
+    return records.stay_of(row) if row else None
+
+
+def stays_of(connection: Connection, guests: Sequence[str]) -> dict[str, list[Stay]]:
+    found: dict[str, list[Stay]] = {guest: [] for guest in guests}
+    for row in connection.execute(_STAYS, {"guests": list(found)}):
+        found[row.guest_id].append(records.stay_of(row))
+    return found
+
+
+def put_stay(connection: Connection, given: Stay, once: Once | None, now: datetime) -> Outcome[Stay]:
+    if once and (stored := replays.claim(connection, once, given.guest, now)):
+        return Outcome(records.stay_from_json(stored.answer), keep=False)
+    # Share locks: neither may go away before this commits. SQLite has one writer and ignores them.
+    if connection.execute(_GUEST.with_for_update(read=True, key_share=True), {"of": given.guest}).first() is None:
+        raise NotFound("There is no such guest.")
+    if connection.execute(_PROPERTY.with_for_update(read=True), {"of": given.property}).first() is None:
+        raise NotFound("There is no such property.")
+    fresh = records.settle_stay(given, 1)
+    changed = True
+    if not insert_new(connection, STAY, records.stay_columns(fresh)):
+        fresh, changed = _replace_stay(connection, fresh)
+    if once:
+        replays.keep(connection, once, records.stay_json(fresh))
+    return Outcome(fresh, keep=changed or once is not None)
+
+
+def _replace_stay(connection: Connection, fresh: Stay) -> tuple[Stay, bool]:
+    present = records.stay_of(connection.execute(_STAY.with_for_update(), {"of": fresh.id}).one())
+    if (present.guest, present.property) != (fresh.guest, fresh.property):
+        raise StayTaken(f"The stay {fresh.id} belongs to another guest or property.")
+    if records.settle_stay(fresh, present.version) == present:
+        return present, False
+    fresh = records.settle_stay(fresh, present.version + 1)
+    connection.execute(_SET_STAY, {"of": fresh.id, **records.stay_columns(fresh)})
+    if fresh.room != present.room:
+        connection.execute(_DROP_LIVE, {"of": fresh.id})
+    return fresh, True
+
+
+def live(connection: Connection, stay_id: str) -> list[Entry]:
+    return [records.entry_from_json(entry) for entry in connection.execute(_LIVE, {"of": stay_id}).scalars()]
+
+
+def put_live(connection: Connection, stay_id: str, entries: Sequence[Entry], cleared: Sequence[str]) -> Outcome[None]:
+    connection.execute(_STAY.with_for_update(), {"of": stay_id}).first()  # two panels of a room take turns
+    keys = list({entry.key for entry in entries} | set(cleared))
+    connection.execute(_DROP_LIVE_KEYS, {"of": stay_id, "keys": keys})
+    rows = [
+        {"stay_id": stay_id, "id": entry.id, "key": entry.key, "entry": records.entry_json(entry)}
+        for entry in map(records.settle_entry, entries)
+    ]
+    if rows:
+        connection.execute(insert(LIVE), rows)
+    return Outcome(None)
+
+
+# ---------------------------------------------------------------- properties
+
+
+def property_(connection: Connection, property_id: str) -> Record | None:
+    row = connection.execute(_PROPERTY, {"of": property_id}).first()
+    return Record(row.id, row.body, row.version) if row else None
+
+
+def properties(connection: Connection, limit: int, after: str) -> list[Record]:
+    rows = connection.execute(_PROPERTIES, {"after": after, "most": limit})
+    return [Record(row.id, row.body, row.version) for row in rows]
+
+
+def put_property(connection: Connection, property_id: str, given: Mapping[str, Any]) -> Outcome[Record]:
+    body = plain(dict(given))
+    if insert_new(connection, PROPERTY, {"id": property_id, "body": body, "version": 1}):
+        return Outcome(Record(property_id, body, 1))
+    row = connection.execute(_PROPERTY.with_for_update(), {"of": property_id}).first()
+    if row is None:
+        raise Refused(f"The property {property_id} was deleted at this moment.")
+    if row.body == body:
+        return Outcome(Record(property_id, row.body, row.version), keep=False)
+    connection.execute(_SET_PROPERTY, {"of": property_id, "body": body, "version": row.version + 1})
+    return Outcome(Record(property_id, body, row.version + 1))
+
+
+def delete_property(connection: Connection, property_id: str) -> Outcome[bool]:
+    if connection.execute(_PROPERTY.with_for_update(), {"of": property_id}).first() is None:
+        return Outcome(False, keep=False)
+    if connection.execute(_OPEN_STAYS, {"of": property_id}).first() is not None:
+        raise Refused(f"The property {property_id} has open stays.")
+    connection.execute(_DROP_PROPERTY, {"of": property_id})
+    return Outcome(True)
+
+
+# ---------------------------------------------------------------- catalogue extensions
+
+
+def extensions(connection: Connection) -> tuple[int, list[Record]]:
+    version = connection.execute(_EXTENSION_VERSION).scalar() or 0
+    return version, [Record(row.key, row.body, row.version) for row in connection.execute(_EXTENSIONS)]
+
+
+def put_extension(connection: Connection, key: str, given: Mapping[str, Any]) -> Outcome[int]:
+    body = plain(dict(given))
+    # The version's row is the lock: extensions are put one after another.
+    version: int = connection.execute(
+        upsert(connection, EXTENSION_VERSION)
+        .values(id=1, version=1)
+        .on_conflict_do_update(index_elements=["id"], set_={"version": EXTENSION_VERSION.c.version + 1})
+        .returning(EXTENSION_VERSION.c.version)
+    ).scalar_one()
+    row = connection.execute(_EXTENSION, {"of": key}).first()
+    if row is not None and row.body == body:
+        return Outcome(version - 1, keep=False)
+    if row is None:
+        connection.execute(insert(EXTENSION), {"key": key, "body": body, "version": version})
+    else:
+        connection.execute(_SET_EXTENSION, {"of": key, "body": body, "version": version})
+    return Outcome(version)

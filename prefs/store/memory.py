@@ -1,0 +1,241 @@
+"""The reference store: what `Store` promises in the plainest form, for tests and for trying things out.
+
+One lock makes every write a transaction. Everything kept went through `records.settle`, as in SQL, so that what comes
+back is equal data. It never fails and forgets everything with the process.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from prefs.core.changes import Change, Written
+from prefs.core.entries import Document, Entry, Identifier
+from prefs.core.errors import IdentifierTaken, KeyReused, NotFound, Refused, StayTaken
+from prefs.core.stays import Stay
+from prefs.ports import Apply, Clock, Once, Record, Usage
+from prefs.store import records
+from prefs.store.documents import usage_order
+from prefs.store.facts import OPEN
+from prefs.store.json_text import dump, load, plain
+from prefs.store.replays import KEPT
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPast:
+    changes: Sequence[Change]
+
+    def since(self, version: int) -> list[Change]:
+        return [change for change in self.changes if change.version > version]
+
+    def at(self, version: int) -> Change | None:
+        return next((change for change in self.changes if change.version == version), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    fingerprint: str
+    guest: str
+    answer: dict[str, Any]
+    expires_at: datetime
+
+
+@dataclass
+class _Guest:
+    document: Document
+    changes: list[Change] = field(default_factory=list)
+
+
+class MemoryStore:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._guests: dict[str, _Guest] = {}
+        self._identifiers: dict[Identifier, str] = {}
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._stays: dict[str, Stay] = {}
+        self._live: dict[str, list[Entry]] = {}
+        self._properties: dict[str, Record] = {}
+        self._extensions: dict[str, Record] = {}
+        self._extension_version = 0
+
+    # ------------------------------------------------------------ guests
+
+    async def get(self, guest: str) -> Document | None:
+        kept = self._guests.get(guest)
+        return kept.document if kept else None
+
+    async def get_many(self, guests: Sequence[str]) -> dict[str, Document]:
+        return {guest: self._guests[guest].document for guest in guests if guest in self._guests}
+
+    async def find(self, identifier: Identifier) -> str | None:
+        return self._identifiers.get(identifier)
+
+    async def create(self, written: Written, once: Once | None = None) -> Written:
+        async with self._lock:
+            guest = written.document.guest
+            if kept := self._repeated(once):
+                return self._replayed(kept)
+            document, change = records.settle(written, None, guest)
+            if guest in self._guests:
+                raise Refused(f"The guest {guest} exists already.")
+            self._take_identifiers(Document(guest, 0), document)
+            self._guests[guest] = _Guest(document, [change])
+            return self._told(Written(document, change, written.answer), once)
+
+    async def write(self, guest: str, apply: Apply, once: Once | None = None) -> Written:
+        async with self._lock:
+            if kept := self._repeated(once):
+                return self._replayed(kept)
+            present = self._guests.get(guest)
+            if present is None:
+                raise NotFound("There is no such guest.")
+            written = apply(present.document, MemoryPast(tuple(present.changes)))
+            if written.change is None:
+                return self._told(Written(present.document, None, written.answer), once)
+            document, change = records.settle(written, present.document, guest)
+            answer = plain(written.answer)  # all that can fail comes before the first thing kept
+            self._take_identifiers(present.document, document)
+            present.document = document
+            present.changes.append(change)
+            return self._told(Written(document, change, answer), once)
+
+    async def history(self, guest: str, limit: int, before: int | None = None) -> list[Change]:
+        kept = self._guests.get(guest)
+        changes = reversed(kept.changes) if kept else ()
+        return [change for change in changes if before is None or change.version < before][: max(limit, 0)]
+
+    async def usage(self, key: str) -> list[Usage]:
+        counts: dict[tuple[str, Any, Any], int] = {}
+        for kept in self._guests.values():
+            for entry in kept.document.of(key):
+                group = (dump(entry.value), entry.strength, entry.scope.kind)
+                counts[group] = counts.get(group, 0) + 1
+        found = [Usage(load(value), strength, scope, count) for (value, strength, scope), count in counts.items()]
+        return sorted(found, key=usage_order)
+
+    async def guests_with(self, key: str, limit: int, after: str = "") -> list[str]:
+        return [guest for guest in sorted(self._guests) if guest > after and self._guests[guest].document.of(key)][
+            :limit
+        ]
+
+    async def guests(self, limit: int, after: str = "") -> list[str]:
+        return [guest for guest in sorted(self._guests) if guest > after][:limit]
+
+    # ------------------------------------------------------------ stays
+
+    async def live(self, stay: str) -> list[Entry]:
+        return list(self._live.get(stay, ()))
+
+    async def put_live(self, stay: str, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
+        async with self._lock:
+            gone = {entry.key for entry in entries} | set(cleared)
+            left = [entry for entry in self._live.get(stay, ()) if entry.key not in gone]
+            come = [records.settle_entry(entry) for entry in entries]
+            self._live[stay] = sorted(left + come, key=lambda entry: (entry.key, entry.id))
+
+    async def stay(self, stay: str) -> Stay | None:
+        return self._stays.get(stay)
+
+    async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]:
+        found: dict[str, list[Stay]] = {guest: [] for guest in guests}
+        for stay in sorted(self._stays.values(), key=lambda stay: (stay.arrival, stay.id)):
+            if stay.guest in found:
+                found[stay.guest].append(stay)
+        return found
+
+    async def put_stay(self, stay: Stay, once: Once | None = None) -> Stay:
+        async with self._lock:
+            if kept := self._repeated(once):
+                return records.stay_from_json(kept.answer)
+            if stay.guest not in self._guests or stay.property not in self._properties:
+                raise NotFound("There is no such guest or property.")
+            present = self._stays.get(stay.id)
+            if present and (present.guest, present.property) != (stay.guest, stay.property):
+                raise StayTaken(f"The stay {stay.id} belongs to another guest or property.")
+            if present is None:
+                fresh = records.settle_stay(stay, 1)
+            elif records.settle_stay(stay, present.version) == present:
+                fresh = present
+            else:
+                fresh = records.settle_stay(stay, present.version + 1)
+                if fresh.room != present.room:
+                    self._live.pop(stay.id, None)
+            self._stays[stay.id] = fresh
+            self._keep(once, stay.guest, records.stay_json(fresh))
+            return fresh
+
+    # ------------------------------------------------------------ properties and catalogue
+
+    async def property(self, property_id: str) -> Record | None:
+        return self._properties.get(property_id)
+
+    async def properties(self, limit: int, after: str = "") -> list[Record]:
+        return [self._properties[name] for name in sorted(self._properties) if name > after][:limit]
+
+    async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Record:
+        async with self._lock:
+            given = plain(dict(body))
+            present = self._properties.get(property_id)
+            if present and present.body == given:
+                return present
+            self._properties[property_id] = Record(property_id, given, present.version + 1 if present else 1)
+            return self._properties[property_id]
+
+    async def delete_property(self, property_id: str) -> bool:
+        async with self._lock:
+            if any(stay.property == property_id and stay.status.value in OPEN for stay in self._stays.values()):
+                raise Refused(f"The property {property_id} has open stays.")
+            return self._properties.pop(property_id, None) is not None
+
+    async def extensions(self) -> tuple[int, list[Record]]:
+        return self._extension_version, [self._extensions[key] for key in sorted(self._extensions)]
+
+    async def put_extension(self, key: str, body: Mapping[str, Any]) -> int:
+        async with self._lock:
+            given = plain(dict(body))
+            present = self._extensions.get(key)
+            if present is None or present.body != given:
+                self._extension_version += 1
+                self._extensions[key] = Record(key, given, self._extension_version)
+            return self._extension_version
+
+    async def ping(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+    # ------------------------------------------------------------ inside a write
+
+    def _take_identifiers(self, before: Document, after: Document) -> None:
+        come = sorted(set(after.identifiers) - set(before.identifiers))
+        for identifier in come:
+            if identifier in self._identifiers:
+                raise IdentifierTaken(identifier.system, identifier.id)
+        for identifier in before.identifiers:
+            del self._identifiers[identifier]
+        self._identifiers |= dict.fromkeys(after.identifiers, after.guest)
+
+    def _repeated(self, once: Once | None) -> _Kept | None:
+        if once is None:
+            return None
+        now = self._clock.now()
+        self._kept = {key: kept for key, kept in self._kept.items() if kept.expires_at > now}
+        kept = self._kept.get((once.caller, once.key))
+        if kept and kept.fingerprint != once.fingerprint:
+            raise KeyReused("This idempotency key was used before with another request.")
+        return kept
+
+    def _replayed(self, kept: _Kept) -> Written:
+        return Written(self._guests[kept.guest].document, None, plain(kept.answer), replayed=True)
+
+    def _told(self, written: Written, once: Once | None) -> Written:
+        written = replace(written, answer=plain(written.answer))
+        self._keep(once, written.document.guest, written.answer)
+        return written
+
+    def _keep(self, once: Once | None, guest: str, answer: dict[str, Any]) -> None:
+        if once:
+            self._kept[once.caller, once.key] = _Kept(once.fingerprint, guest, answer, self._clock.now() + KEPT)
