@@ -62,10 +62,12 @@ fetched() {
         python3 -m pip --version >/dev/null 2>&1 ||
             refuse "no Python 3.12 or newer was found, and there is no python3 with pip to fetch one. Install Python 3.12 or newer, or give its path: make PYTHON=/path/to/python3.13"
         say "no Python 3.12 or newer was found; fetching one with uv"
-        python3 -m pip install --quiet --disable-pip-version-check --require-hashes --target .tools -r requirements-tools.txt >&2
+        mkdir -p .tools
+        awk '/^[a-z]/ { uv = /^uv==/ } uv' requirements-tools.txt >.tools/uv.txt
+        python3 -m pip install --quiet --disable-pip-version-check --require-hashes --upgrade --target .tools -r .tools/uv.txt >&2
         uv=.tools/bin/uv
     fi
-    "$uv" python install --quiet 3.13 >&2 ||
+    UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}" "$uv" python install --quiet 3.13 >&2 ||
         refuse "no Python 3.12 or newer was found, and uv could not fetch one. Install Python 3.12 or newer, or give its path: make PYTHON=/path/to/python3.13"
     probe "$("$uv" python find 3.13)"
 }

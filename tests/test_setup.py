@@ -130,11 +130,38 @@ def test_a_plain_new_python3_is_good_enough_and_an_old_one_is_not(machine: Machi
     assert (done.returncode, done.stderr) == (1, "set-up: no Python 3.12 or newer was found\n")
 
 
-def test_without_any_python_the_script_says_what_to_install(machine: Machine, tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
+def bare_clone(folder: Path) -> Path:
+    clone = folder / "clone"
     (clone / "deploy").mkdir(parents=True)
     for name in ("requirements-tools.txt", "requirements-dev.txt", "pyproject.toml", "deploy/setup.sh"):
         shutil.copy(ROOT / name, clone / name)
+    return clone
+
+
+def test_uv_fetches_a_python_where_none_is_new_enough(machine: Machine, tmp_path: Path) -> None:
+    """The Python fetched here cannot make an environment, so that the script ends after saying which it took."""
+    clone = bare_clone(tmp_path)
+    machine.python(machine.bin / "python3", "3.11.2")
+    fetched = tmp_path / "fetched" / "python3.13"
+    machine.script(
+        tmp_path / "later",
+        f'case "$1" in -c) echo "3.13.9 {fetched}";; *) echo "no module named venv" >&2; exit 1;; esac',
+    )
+    for tool in ("mkdir", "cp", "rm"):
+        (machine.bin / tool).symlink_to(shutil.which(tool) or "")
+    install = f'mkdir -p "{fetched.parent}"; cp "{tmp_path / "later"}" "{fetched}"'
+    machine.script(machine.bin / "uv", f'case "$2" in install) {install};; find) echo "{fetched}";; esac')
+    environment = {"PATH": str(machine.bin), "HOME": str(machine.home)}
+    command = ["/bin/sh", str(clone / "deploy" / "setup.sh")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"set-up: making .venv with Python 3.13.9 ({fetched})" in done.stderr
+    assert "cannot make a virtual environment" in done.stderr
+    assert not (clone / ".venv").exists()
+
+
+def test_without_any_python_the_script_says_what_to_install(machine: Machine, tmp_path: Path) -> None:
+    clone = bare_clone(tmp_path)
     environment = {"PATH": str(machine.bin), "HOME": str(machine.home)}
     command = ["/bin/sh", str(clone / "deploy" / "setup.sh")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -145,10 +172,7 @@ def test_without_any_python_the_script_says_what_to_install(machine: Machine, tm
 
 def test_a_second_set_up_does_nothing(machine: Machine, tmp_path: Path) -> None:
     """The stamp is what makes `make` quick: with it in place no Python but the environment's own is started."""
-    clone = tmp_path / "clone"
-    (clone / "deploy").mkdir(parents=True)
-    for name in ("requirements-tools.txt", "requirements-dev.txt", "pyproject.toml", "deploy/setup.sh"):
-        shutil.copy(ROOT / name, clone / name)
+    clone = bare_clone(tmp_path)
     command = ["/bin/sh", str(clone / "deploy" / "setup.sh")]
     environment = {"PATH": str(machine.bin), "HOME": str(machine.home)}
     asked = tmp_path / "asked"
