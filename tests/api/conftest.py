@@ -1,0 +1,61 @@
+"""The app over each kind of store, with a clock that stands still and a key of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from api.app import create_app
+from api.auth import load_keys, make_key, save_keys
+from prefs.bootstrap import House, open_house
+from prefs.migrations import migrate
+from prefs.settings import Settings
+from tests.api.front import Front, StandingClock
+
+KINDS = ("memory", "sqlite", "postgresql")
+
+
+@asynccontextmanager
+async def opened(settings: Settings, clock: StandingClock, house: House | None = None) -> AsyncIterator[Front]:
+    """The app over this database: opened, driven, closed again. A second opening is a restart."""
+    own = house or await open_house(settings, clock)
+    app = create_app(settings, own)
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    try:
+        async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url="http://test") as http:
+            yield Front(app, http, load_keys(settings.keys)[0], clock, own)
+    finally:
+        if house is None:
+            await own.close()
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def settings(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of one database of this kind, migrated; memory needs none of that."""
+    keys = tmp_path / "keys.json"
+    keys.write_text(save_keys([make_key()]), encoding="utf-8")
+    url = "memory://"
+    if kind != "memory":
+        url = request.getfixturevalue("sqlite_url" if kind == "sqlite" else "postgres_url")
+        await migrate(url)
+    return Settings(data=tmp_path, database_url=url, keys=keys)
+
+
+@pytest.fixture
+async def front(settings: Settings, clock: StandingClock) -> AsyncIterator[Front]:
+    async with opened(settings, clock) as front:
+        yield front
