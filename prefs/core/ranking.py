@@ -17,7 +17,7 @@ RECOMMENDED_BRAND = "recommended/brand"
 CATALOGUE_DEFAULT = "default/catalogue"
 
 # Highest class first. Members of one tuple are the same class.
-CLASSES: tuple[tuple[str, ...], ...] = (
+CLASS_ORDER: tuple[tuple[str, ...], ...] = (
     (ProvenanceKind.LIVE,),
     (ProvenanceKind.STATED, ProvenanceKind.STATED_VIA_STAFF),
     (ProvenanceKind.CONFIRMED,),
@@ -27,15 +27,15 @@ CLASSES: tuple[tuple[str, ...], ...] = (
     (RECOMMENDED_BRAND,),
     (CATALOGUE_DEFAULT,),
 )
-SCOPES: tuple[ScopeKind, ...] = (
+SCOPE_ORDER: tuple[ScopeKind, ...] = (
     ScopeKind.ROOM,
     ScopeKind.STAY,
     ScopeKind.PROPERTY,
     ScopeKind.BRAND,
     ScopeKind.PROFILE,
 )
-_CLASS = {member: len(CLASSES) - place for place, members in enumerate(CLASSES) for member in members}
-_SCOPE = {kind: len(SCOPES) - place for place, kind in enumerate(SCOPES)}
+_CLASS = {member: len(CLASS_ORDER) - place for place, members in enumerate(CLASS_ORDER) for member in members}
+_SCOPE = {kind: len(SCOPE_ORDER) - place for place, kind in enumerate(SCOPE_ORDER)}
 _LAYER = {(kind, scope): f"{kind.value}/{scope.value}" for kind in ProvenanceKind for scope in ScopeKind}
 LOWEST_ENTRY = _CLASS[ProvenanceKind.OBSERVED]
 
@@ -44,7 +44,7 @@ LOWEST_ENTRY = _CLASS[ProvenanceKind.OBSERVED]
 class Candidate:
     """One thing that asks for a value of a key, or against one.
 
-    `known_as` names its class in `CLASSES`, `standing` says that it was stated under another key that stands for this
+    `known_as` names its class in `CLASS_ORDER`, `standing` says that it was stated under another key that stands for this
     one. `value` may be less than `stated` where refusals struck elements, and then `struck` is the code of why.
     """
 
