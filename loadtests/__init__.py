@@ -1,1 +1,1 @@
-"""Load tests: locust users that behave like the four kinds of caller, and a runner that starts the server they need."""
+"""Load from four kinds of callers in the proportions of a hotel; `python -m loadtests.run` does the whole thing."""

@@ -1,38 +1,24 @@
-"""The demo server's hand-over file, as the load users need it: where it is, who stays there, which tokens to use."""
+"""What the users know: the demo's guests, tokens and property, as `guestprefs serve --demo` wrote them down."""
 
 import json
 import os
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-DEMO_VARIABLE = "LOADTEST_DEMO"  # path of the demo.json that `guestprefs serve --demo` wrote
-
-
-@dataclass(frozen=True, slots=True)
-class Demo:
-    base_url: str
-    property: str
-    guests: tuple[str, ...]
-    tokens: dict[str, Any]
-    guest_tokens: dict[str, str]
+VARIABLE = "DEMO_FILE"
 
 
 @cache
-def demo() -> Demo:
-    """Read once per process. Raises KeyError naming LOADTEST_DEMO when the runner did not set it."""
-    path = Path(os.environ[DEMO_VARIABLE])
-    data = json.loads(path.read_text(encoding="utf-8"))
-    guests = tuple(data["guests"])
-    return Demo(
-        data["base_url"],
-        data["property"],
-        guests,
-        data["tokens"],
-        data.get("guest_tokens", {guests[0]: data["tokens"]["guest"]}),
-    )
+def demo() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(os.environ.get(VARIABLE, "data/demo.json")).read_text(encoding="utf-8"))
+    return found
 
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+def guests_in_sight() -> list[str]:
+    """Guests that the staff and devices of the demo's property have a reason to see; found by asking once."""
+    return list(demo()["in_sight"])

@@ -1,8 +1,8 @@
-"""What locust loads: the four kinds of caller, nothing else."""
+"""What `locust -f loadtests/locustfile.py` finds: all four kinds of users."""
 
 from loadtests.users.device import Device
 from loadtests.users.guest_app import GuestApp
 from loadtests.users.kiosk import Kiosk
-from loadtests.users.staff import StaffConsole
+from loadtests.users.staff import Staff
 
-__all__ = ["Device", "GuestApp", "Kiosk", "StaffConsole"]
+__all__ = ["Device", "GuestApp", "Kiosk", "Staff"]

@@ -1,16 +1,16 @@
-"""How many callers of each kind a hotel group has, and how often each one calls.
+"""Who calls how often, as on an afternoon: rooms poll, staff browse, kiosks see the few who arrive."""
 
-The weights are those of a 200-room house in the evening: every occupied room has two or three devices that look every
-few seconds, a tenth of the guests has the app open, a handful of kiosks and consoles serve everyone else.
-"""
+WEIGHTS = {
+    "guest_app": 4,  # reads often, writes now and then
+    "kiosk": 1,
+    "staff": 3,  # the desk and housekeeping: profiles at a glance, lists by the batch
+    "device": 12,  # thermostats, televisions and lamps ask far more often than people do
+}
 
-DEVICE_WEIGHT = 60
-GUEST_APP_WEIGHT = 25
-STAFF_WEIGHT = 10
-KIOSK_WEIGHT = 5
-
-# Seconds between two calls of one caller, shortest and longest.
-DEVICE_WAIT = (0.5, 2.0)
-GUEST_APP_WAIT = (0.5, 3.0)
-STAFF_WAIT = (0.5, 2.0)
-KIOSK_WAIT = (0.5, 2.0)
+# Seconds between two calls of one user.
+WAITS = {
+    "guest_app": (0.2, 1.0),
+    "kiosk": (0.5, 1.5),
+    "staff": (0.2, 0.8),
+    "device": (0.1, 0.5),
+}

@@ -13,7 +13,6 @@ from pathlib import Path
 from pysqlite3.dbapi2 import sqlite_version, sqlite_version_info
 
 from prefs.core.catalogue import Catalogue
-from prefs.core.errors import SchemaOutdated
 from prefs.definitions import load_folder, load_standard
 from prefs.migrations import SchemaState as SchemaState
 from prefs.migrations import migrate, schema_state

@@ -1,4 +1,5 @@
-"""`guestprefs catalogue`: definition files are checked before anybody puts them, and put with a plan when they are in use."""
+"""`guestprefs catalogue`: definition files are checked before anybody puts them, and put with a plan when they
+are in use."""
 
 import asyncio
 import json

@@ -1,4 +1,5 @@
-"""What `serve --demo` hands to whoever wants to try the service: seeded guests, ready tokens, and a file that names both."""
+"""What `serve --demo` hands to whoever wants to try the service: seeded guests, ready tokens, and a file that
+names both."""
 
 import asyncio
 import json

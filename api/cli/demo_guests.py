@@ -1,7 +1,8 @@
 """Demo guests made up from a fixed seed: the same number gives the same people with the same tastes, in any run.
 
-Names are in the scripts of the six languages of the catalogue, since a front line that only ever saw Latin letters would
-not notice what breaks with the others. Dates move with the day, or the demo would be empty a week after it was made.
+Names are in the scripts of the six languages of the catalogue, since a front line that only ever saw Latin letters
+would not notice what breaks with the others. Dates move with the day, or the demo would be empty a week after it was
+made.
 """
 
 import hashlib
@@ -81,7 +82,8 @@ def demo_guests(count: int, today: datetime) -> Iterator[DemoGuest]:
 
 
 def demo_guest(number: int, today: datetime) -> DemoGuest:
-    """Guest `number`. The first one is in house at the first hotel, so that every surface there has someone to serve."""
+    """Guest `number`. The first one is in house at the first hotel, so that every surface there has someone to
+    serve."""
     chance = random.Random(hashlib.sha256(f"{SEED}/{number}".encode()).digest())
     language = LANGUAGES[number % len(LANGUAGES)]
     given, family = (chance.choice(names) for names in NAMES[language])
@@ -90,10 +92,8 @@ def demo_guest(number: int, today: datetime) -> DemoGuest:
     consents: tuple[str, ...] = ()
     if number % 5 == 1:
         consents = ("food_safety",)
-        preferences["food.allergens"] = {
-            "value": [{"code": chance.choice(["peanuts", "milk", "sesame", "crustaceans"]), "cross_contact": True}],
-            "strength": "required",
-        }
+        allergen = chance.choice(["peanuts", "milk", "sesame", "crustaceans"])
+        preferences["food.allergens"] = [{"code": allergen, "cross_contact": True}]
     if number % 9 == 4:
         consents += ("service_delivery",)
         preferences["access.bathroom"] = {"value": ["roll_in_shower", "toilet_grab_bars"], "strength": "required"}

@@ -1,7 +1,7 @@
 """What has to be there before a server can start: a folder, a key, a schema. Made when missing, said when made.
 
-An empty SQLite file is migrated without asking, since nobody can lose anything in it. Any other schema that does not fit is
-refused with the command that mends it: a server must not change a database that other servers are using.
+An empty SQLite file is migrated without asking, since nobody can lose anything in it. Any other schema that does not
+fit is refused with the command that mends it: a server must not change a database that other servers are using.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ FOLDER_MODE = 0o700
 
 
 def prepare(settings: Settings, *, migrate_empty: bool) -> None:
-    """Everything that a first start needs, a line for each thing made. Raises CommandFault for a schema that does not fit."""
+    """Everything that a first start needs, a line for each thing made. Raises CommandFault for a schema that does
+    not fit."""
     make_folder(settings.data)
     if not settings.keys.exists():
         make_keys(settings.keys)

@@ -29,8 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Serves what hotel guests prefer, resolved for a place, a moment and a surface, and says why.\n\n"
-    "Settings come from options, then the environment, then .env; [bold]guestprefs doctor[/bold] shows what is in force "
-    "and what is wrong with it.",
+    "Settings come from options, then the environment, then .env; [bold]guestprefs doctor[/bold] shows what is in "
+    "force and what is wrong with it.",
     epilog="Exit codes: 0 done; 1 something is wrong, said in one sentence on stderr; 2 the command line is wrong.",
 )
 catalogue = typer.Typer(no_args_is_help=True, help="Check and apply definitions of preference keys.")

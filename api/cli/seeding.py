@@ -1,11 +1,13 @@
 """Puts the demo hotels and guests into a house, through the same services that every other caller uses.
 
-Doing it twice changes nothing but the dates: guests are found again by their identifier, hotels and stays are put as they
-should be. What somebody changed about a demo guest meanwhile is left alone.
+Doing it twice changes nothing but the dates: guests are found again by their identifier, hotels and stays are put as
+they should be. What somebody changed about a demo guest meanwhile is left alone.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime, time
+from decimal import Decimal
 from typing import Any
 
 from api.cli.demo_guests import SYSTEM, DemoGuest, demo_guests
@@ -50,12 +52,11 @@ async def _make_guest(house: House, guest: DemoGuest) -> str:
     themselves = Caller(subject=guest_id, role=Role.GUEST, surface="guest_app")
     for purpose in guest.consents:
         await house.guests.grant_consent(themselves, guest_id, purpose)
-    await house.preferences.patch(themselves, guest_id, PROFILE, guest.preferences)
+    await house.preferences.patch(themselves, guest_id, PROFILE, as_received(guest.preferences))
     return guest_id
 
 
-def first_in_house(guests: Sequence[str]) -> str:
-    return guests[0]
-
-
-type Body = dict[str, Any]
+def as_received(patch: dict[str, Any]) -> dict[str, Any]:
+    """A patch as the HTTP face hands it on: fractions exact."""
+    received: dict[str, Any] = json.loads(json.dumps(patch), parse_float=Decimal)
+    return received

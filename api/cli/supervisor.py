@@ -1,9 +1,10 @@
-"""Keeps the server processes: starts them, tells them to drain before it stops them, and leaves none behind when it dies.
+"""Keeps the server processes: starts them, tells them to drain before it stops them, and leaves none behind when it
+dies.
 
-granian alone waits for open streams and then kills a worker without the end of its lifespan, and a killed granian leaves
-its workers serving. So SIGTERM is taken here: every worker first hears SIGUSR1 (`/readyz` turns 503), and only after the
-drain delay does granian stop them. Each worker asks the kernel, or where there is none to ask a thread of its own, to end
-it together with this process.
+granian alone waits for open streams and then kills a worker without the end of its lifespan, and a killed granian
+leaves its workers serving. So SIGTERM is taken here: every worker first hears SIGUSR1 (`/readyz` turns 503), and only
+after the drain delay does granian stop them. Each worker asks the kernel, or where there is none to ask a thread of
+its own, to end it together with this process.
 """
 
 import ctypes

@@ -1,1 +1,1 @@
-"""One file per kind of caller; `loadtests.mix` says how many of each there are and why."""
+"""One kind of caller a file."""

@@ -1,27 +1,27 @@
-"""A check-in kiosk: greets one guest after another in their language and shows what the house knows."""
+"""A kiosk in the lobby: one guest after the other, a look at what is known and a look at the words to show."""
 
 import random
 
 from locust import FastHttpUser, between, task
 
-from loadtests import mix
-from loadtests.demo import bearer, demo
+from loadtests.demo import bearer, demo, guests_in_sight
+from loadtests.mix import WAITS, WEIGHTS
 
 
 class Kiosk(FastHttpUser):
-    """One machine in the lobby."""
-
-    weight = mix.KIOSK_WEIGHT
-    wait_time = between(*mix.KIOSK_WAIT)
-    host = "http://127.0.0.1"
+    weight = WEIGHTS["kiosk"]
+    wait_time = between(*WAITS["kiosk"])
 
     def on_start(self) -> None:
-        house = demo()
-        self.client.base_url = house.base_url
-        self.headers = bearer(house.tokens["kiosk"]) | {"Accept-Language": random.choice(["en", "lo", "ka", "ar"])}
+        self.headers = bearer(demo()["tokens"]["kiosk"])
 
-    @task
+    @task(5)
     def greet(self) -> None:
-        guest = random.choice(demo().guests)
-        path = f"/v1/guests/{guest}/preferences?property={demo().property}"
-        self.client.get(path, headers=self.headers, name="kiosk: preferences")
+        guest = random.choice(guests_in_sight())
+        path = f"/v1/guests/{guest}/preferences?property={demo()['property']}"
+        self.client.get(path, headers=self.headers, name="kiosk preferences")
+
+    @task(1)
+    def words(self) -> None:
+        language = random.choice(["en", "lo", "ka", "th", "vi", "ar"])
+        self.client.get("/v1/catalogue", headers={**self.headers, "Accept-Language": language}, name="catalogue")

@@ -1,39 +1,28 @@
-"""A staff console: opens one guest at a glance, and every so often the whole list of arrivals."""
+"""The desk and housekeeping: one profile at a glance, and everybody in house in one call."""
 
 import random
 
 from locust import FastHttpUser, between, task
 
-from loadtests import mix
-from loadtests.demo import bearer, demo
-
-ARRIVALS_MAX = 100  # guests in one look at the arrivals list
+from loadtests.demo import bearer, demo, guests_in_sight
+from loadtests.mix import WAITS, WEIGHTS
 
 
-class StaffConsole(FastHttpUser):
-    """A front desk or housekeeping screen."""
-
-    weight = mix.STAFF_WEIGHT
-    wait_time = between(*mix.STAFF_WAIT)
-    host = "http://127.0.0.1"
+class Staff(FastHttpUser):
+    weight = WEIGHTS["staff"]
+    wait_time = between(*WAITS["staff"])
 
     def on_start(self) -> None:
-        house = demo()
-        self.client.base_url = house.base_url
-        self.headers = bearer(random.choice(list(house.tokens["staff"].values())))
+        tokens = demo()["tokens"]["staff"]
+        self.desk, self.housekeeping = bearer(tokens["front_desk"]), bearer(tokens["housekeeping"])
 
-    @task(8)
+    @task(5)
     def glance(self) -> None:
-        guest = random.choice(demo().guests)
-        path = f"/v1/guests/{guest}/preferences?property={demo().property}&explain=1"
-        self.client.get(path, headers=self.headers, name="staff: profile at a glance")
+        guest = random.choice(guests_in_sight())
+        path = f"/v1/guests/{guest}/preferences?property={demo()['property']}&explain=1"
+        self.client.get(path, headers=self.desk, name="desk preferences")
 
     @task(2)
-    def arrivals(self) -> None:
-        some = random.sample(demo().guests, min(ARRIVALS_MAX, len(demo().guests)))
-        self.client.post(
-            "/v1/preferences/batch",
-            json={"guests": some, "property": demo().property},
-            headers=self.headers,
-            name="staff: arrivals (batch)",
-        )
+    def floor_list(self) -> None:
+        body = {"guests": guests_in_sight(), "property": demo()["property"]}
+        self.client.post("/v1/preferences/batch", json=body, headers=self.housekeeping, name="housekeeping batch")

@@ -1,0 +1,143 @@
+"""A `guestprefs` process for tests: started in a folder of its own, spoken to over HTTP, ended in whatever way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+import psutil
+
+from tests.servers import free_port
+
+HOST = "127.0.0.1"
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
+OURS = ("GUESTPREFS_", "DATABASE_URL", "DRAIN_DELAY", "STOP_TIMEOUT", "LOG_LEVEL")
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without settings of the machine that runs the tests."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return {**inherited, "COLUMNS": "200", "NO_COLOR": "1", **(extra or {})}
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "api.cli.main", *words]
+
+
+def guestprefs(folder: Path, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, in `folder`, so that its `data` and `.env` are the test's own."""
+    done = subprocess.run(
+        command(*words),
+        cwd=folder,
+        env=environment({"PYTHONPATH": os.getcwd(), **(environ or {})}),
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT_S,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+class Served:
+    """One `guestprefs serve` with its workers, in a process group of its own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *words: str,
+        environ: Mapping[str, str] | None = None,
+        launch: Sequence[str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.log = folder / "serve.log"
+        self.port = free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self._words = words
+        self._environ = environ or {}
+        self._launch = list(launch or command("serve"))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, wait: bool = True) -> Self:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self._launch, "--host", HOST, "--port", str(self.port), "--data", str(self.data), *self._words],
+                cwd=self.folder,
+                env=environment({"PYTHONPATH": os.getcwd(), **self._environ}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if wait:
+            self.wait_until_ready()
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while self.status("/readyz") != 200:
+            ended = self.process is None or self.process.poll() is not None
+            assert not ended and time.monotonic() < deadline, f"the server did not start:\n{self.output()}"
+            time.sleep(0.05)
+
+    def status(self, path: str) -> int | None:
+        """The status of a plain GET; None when nobody answers."""
+        try:
+            return httpx2.get(self.url + path, timeout=5).status_code
+        except httpx2.TransportError:
+            return None
+
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+
+    def demo(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.data / "demo.json").read_text(encoding="utf-8"))
+        return found
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that serve: those of the family that hold a connection or a listening socket of our port."""
+        return [p for p in psutil.Process(self.pid).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+
+    def terminate(self) -> int:
+        """End it in good order and answer its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_TIMEOUT_S)
+
+    def kill_group(self) -> None:
+        """What a power cut does to processes: supervisor and workers are gone at once."""
+        assert self.process is not None
+        family = [*psutil.Process(self.pid).children(recursive=True)]
+        os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait(STOP_TIMEOUT_S)
+        gone, left = psutil.wait_procs(family, timeout=STOP_TIMEOUT_S)
+        assert not left, left
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill_group()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
