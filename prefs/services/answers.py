@@ -1,0 +1,15 @@
+"""What every use case hands back: a plain JSON body, with the versions a face needs for its headers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`version` is that of the document, record or catalogue the body was made from; None where there is none."""
+
+    body: dict[str, Any]
+    version: int | None = None
+    valid_until: datetime | None = None
+    replayed: bool = False

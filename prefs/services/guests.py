@@ -1,0 +1,279 @@
+"""Guests as such: their names, who they are elsewhere, what they consent to, and the document of all their entries."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from prefs.core import values
+from prefs.core.callers import ALL_GUESTS, Caller, Role
+from prefs.core.catalogue import GUEST_SURFACE, PURPOSES, Catalogue
+from prefs.core.changes import Action, Change, Written
+from prefs.core.disclosure import show_document
+from prefs.core.entries import Consent, Document, Identifier
+from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound, VersionMoved
+from prefs.core.patches import write_instant
+from prefs.core.resolve import resolve
+from prefs.core.stays import Facts, Stay
+from prefs.core.tables import Table
+from prefs.core.views import display_name
+from prefs.ports import Clock, Once, Past, Store
+from prefs.services.answers import Answer
+from prefs.services.ids import GUEST
+from prefs.services.surroundings import AT_A_PROPERTY, CatalogueSource, Surroundings, require, surface_of
+
+NAME_MAX = 120
+IDENTIFIERS_MAX = 20
+EXTERNAL_ID_MAX = 128
+SYSTEM = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
+NAME_DISPLAY = "privacy.name_display"
+ADDRESSED_AS = "comms.addressed_as"
+
+
+class Guests:
+    """Use cases around who a guest is."""
+
+    def __init__(self, store: Store, catalogues: CatalogueSource, clock: Clock, new_id: Callable[[str], str]) -> None:
+        self.store, self.catalogues, self.clock, self.new_id = store, catalogues, clock, new_id
+        self.surroundings = Surroundings(store, catalogues, clock)
+
+    async def create(
+        self,
+        caller: Caller,
+        display_name: object = "",
+        identifiers: Sequence[Any] = (),
+        *,
+        once: Once | None = None,
+    ) -> Answer:
+        """A new guest. `identifiers` are objects with system and id.
+
+        Raises NotAllowed, InvalidEdit, IdentifierTaken, KeyReused."""
+        _require_all_guests(caller)
+        faults: list[Fault] = []
+        name = _name(display_name, faults)
+        found = _identifiers(identifiers, faults)
+        if faults:
+            raise InvalidEdit(faults)
+        now, catalogue = self.clock.now(), await self.catalogues.current()
+        document = Document(
+            guest=self.new_id(GUEST),
+            version=1,
+            identifiers=tuple(sorted(found)),
+            display_name=name,
+            created_at=now,
+            updated_at=now,
+        )
+        change = _change(document, caller, Action.CREATE, now, "")
+        shown = _show(catalogue, document, caller, name or None)
+        return _answered(await self.store.create(Written(document, change, shown), once))
+
+    async def find(self, caller: Caller, system: str, external_id: str) -> Answer:
+        """The document of the guest another system knows by this identifier. Raises NotFound."""
+        identifier = Identifier(system, external_id)
+        named = SYSTEM.fullmatch(system) and 0 < len(external_id) <= EXTERNAL_ID_MAX and values.clean_text(external_id)
+        guest = await self.store.find(identifier) if named else None
+        return await self.document(caller, guest or "")
+
+    async def document(self, caller: Caller, guest: str) -> Answer:
+        """All that is known of a guest, as far as the caller's surface goes. Raises NotFound."""
+        known, stays = await self.surroundings.reach(caller, guest)
+        catalogue = await self.catalogues.current()
+        document = await self.surroundings.document(known)
+        name = await self._naming(caller, stays, catalogue)
+        return Answer(_show(catalogue, document, caller, name(document)), document.version)
+
+    async def rename(
+        self,
+        caller: Caller,
+        guest: str,
+        display_name: object,
+        *,
+        if_match: int | None = None,
+        once: Once | None = None,
+    ) -> Answer:
+        """Change the display name. Raises NotFound, NotAllowed, InvalidEdit, VersionMoved, KeyReused."""
+        require(caller, Role.GUEST, Role.SERVICE, Role.OPERATOR)
+        faults: list[Fault] = []
+        name = _name(display_name, faults)
+        if faults:
+            raise InvalidEdit(faults)
+
+        def rename(document: Document) -> tuple[Document, str]:
+            return replace(document, display_name=name), "display name"
+
+        return await self._change(caller, guest, Action.PROFILE, rename, if_match=if_match, once=once)
+
+    async def add_identifier(
+        self, caller: Caller, guest: str, system: str, external_id: str, *, once: Once | None = None
+    ) -> Answer:
+        """Raises NotFound, NotAllowed, InvalidEdit, IdentifierTaken, KeyReused."""
+        _require_all_guests(caller)
+        faults: list[Fault] = []
+        identifier = _identifier({"system": system, "id": external_id}, "", faults)
+        if faults:
+            raise InvalidEdit([replace(fault, pointer=fault.pointer.lstrip("/")) for fault in faults])
+
+        def add(document: Document) -> tuple[Document, str]:
+            together = tuple(sorted({*document.identifiers, identifier}))
+            if len(together) > IDENTIFIERS_MAX:
+                raise InvalidEdit([Fault("id", "TOO_MANY", f"a guest has at most {IDENTIFIERS_MAX} identifiers")])
+            return replace(document, identifiers=together), f"identifier of {system} added"
+
+        return await self._change(caller, guest, Action.PROFILE, add, once=once)
+
+    async def remove_identifier(
+        self, caller: Caller, guest: str, system: str, external_id: str, *, once: Once | None = None
+    ) -> Answer:
+        """Raises NotFound for a guest or an identifier that is not there, NotAllowed, KeyReused."""
+        _require_all_guests(caller)
+        identifier = Identifier(system, external_id)
+
+        def remove(document: Document) -> tuple[Document, str]:
+            if identifier not in document.identifiers:
+                raise NotFound("The guest has no such identifier.")
+            left = tuple(one for one in document.identifiers if one != identifier)
+            return replace(document, identifiers=left), f"identifier of {system} removed"
+
+        return await self._change(caller, guest, Action.PROFILE, remove, once=once)
+
+    async def grant_consent(self, caller: Caller, guest: str, purpose: str, *, once: Once | None = None) -> Answer:
+        """The guest consents to one purpose, or a service passes on that they did.
+
+        Raises NotFound, NotAllowed, InvalidEdit, KeyReused."""
+        _require_purpose(caller, purpose)
+        consent = Consent(purpose, self.clock.now(), caller.subject, surface_of(caller))
+
+        def grant(document: Document) -> tuple[Document, str]:
+            if purpose in document.purposes:
+                return document, ""
+            together = sorted((*document.consents, consent), key=lambda one: one.purpose)
+            return replace(document, consents=tuple(together)), f"granted {purpose}"
+
+        return await self._change(caller, guest, Action.CONSENT, grant, once=once)
+
+    async def withdraw_consent(self, caller: Caller, guest: str, purpose: str, *, once: Once | None = None) -> Answer:
+        """Values that need this consent are withheld from the next read on. Raises as `grant_consent`."""
+        _require_purpose(caller, purpose)
+
+        def withdraw(document: Document) -> tuple[Document, str]:
+            left = tuple(one for one in document.consents if one.purpose != purpose)
+            return replace(document, consents=left), f"withdrew {purpose}"
+
+        return await self._change(caller, guest, Action.CONSENT, withdraw, once=once)
+
+    async def _change(
+        self,
+        caller: Caller,
+        guest: str,
+        action: Action,
+        decide: Callable[[Document], tuple[Document, str]],
+        *,
+        if_match: int | None = None,
+        once: Once | None = None,
+    ) -> Answer:
+        known, stays = await self.surroundings.reach(caller, guest)
+        catalogue, now = await self.catalogues.current(), self.clock.now()
+        name = await self._naming(caller, stays, catalogue)
+
+        def apply(document: Document, past: Past) -> Written:
+            if if_match is not None and if_match != document.version:
+                raise VersionMoved(if_match, document.version)
+            decided, note = decide(document)
+            if decided == document:
+                return Written(document, None, _show(catalogue, document, caller, name(document)))
+            decided = replace(decided, version=document.version + 1, updated_at=now)
+            change = _change(decided, caller, action, now, note)
+            return Written(decided, change, _show(catalogue, decided, caller, name(decided)))
+
+        return _answered(await self.store.write(known, apply, once))
+
+    async def _naming(
+        self, caller: Caller, stays: Sequence[Stay], catalogue: Catalogue
+    ) -> Callable[[Document], str | None]:
+        """How the caller's surface may show the guest's name; the guest's own app shows it whole."""
+        if surface_of(caller) == GUEST_SURFACE or caller.role in (Role.SERVICE, Role.OPERATOR):
+            return lambda document: document.display_name or None
+        facts = await self.surroundings.facts(caller, stays, catalogue)
+        return lambda document: _allowed_name(catalogue, document, facts)
+
+
+def _require_all_guests(caller: Caller) -> None:
+    require(caller, Role.SERVICE, Role.OPERATOR)
+    if ALL_GUESTS not in caller.permissions:
+        raise NotAllowed(f"This needs the permission {ALL_GUESTS}.")
+
+
+def _require_purpose(caller: Caller, purpose: str) -> None:
+    require(caller, Role.GUEST, Role.SERVICE)
+    if purpose not in PURPOSES:
+        raise InvalidEdit([Fault("purpose", "UNKNOWN_CHOICE", "must be one of " + ", ".join(PURPOSES))])
+
+
+def _name(raw: object, faults: list[Fault]) -> str:
+    if raw is None or raw == "":
+        return ""
+    if not isinstance(raw, str):
+        faults.append(Fault("/display_name", "WRONG_TYPE", "must be a text"))
+    elif len(raw) > NAME_MAX or not raw.strip():
+        faults.append(Fault("/display_name", "WRONG_LENGTH", f"must have 1 to {NAME_MAX} characters"))
+    elif not values.clean_text(raw):
+        faults.append(Fault("/display_name", "BAD_TEXT", "must not contain control characters or broken Unicode"))
+    else:
+        return raw
+    return ""
+
+
+def _identifiers(raw: object, faults: list[Fault]) -> set[Identifier]:
+    if not isinstance(raw, list | tuple):
+        faults.append(Fault("/identifiers", "WRONG_TYPE", "must be a list"))
+        return set()
+    if len(raw) > IDENTIFIERS_MAX:
+        faults.append(Fault("/identifiers", "TOO_MANY", f"must have at most {IDENTIFIERS_MAX} elements"))
+        return set()
+    return {_identifier(one, f"/identifiers/{i}", faults) for i, one in enumerate(raw)}
+
+
+def _identifier(raw: object, pointer: str, faults: list[Fault]) -> Identifier:
+    table = Table(raw, pointer, faults)
+    table.known("system", "id")
+    system = table.text("system", 40)
+    if system and not SYSTEM.fullmatch(system):
+        table.fault("system", "BAD_ID", "must be lower-case letters, digits, dots, dashes or underscores")
+    return Identifier(system, table.text("id", EXTERNAL_ID_MAX))
+
+
+def _allowed_name(catalogue: Catalogue, document: Document, facts: Facts) -> str | None:
+    resolved = resolve(catalogue, document, facts, keys=(NAME_DISPLAY, ADDRESSED_AS)).effective
+    shown = resolved.get(NAME_DISPLAY)
+    addressed = resolved.get(ADDRESSED_AS)
+    alias = addressed.value.get("name", "") if addressed and isinstance(addressed.value, dict) else ""
+    return display_name(document.display_name, str(shown.value) if shown and shown.value else None, alias)
+
+
+def _change(document: Document, caller: Caller, action: Action, at: datetime, note: str) -> Change:
+    role, surface = caller.role.value, surface_of(caller)
+    return Change(document.guest, document.version, at, caller.subject, role, surface, action, note=note)
+
+
+def _show(catalogue: Catalogue, document: Document, caller: Caller, name: str | None) -> dict[str, Any]:
+    surface = surface_of(caller)
+    body: dict[str, Any] = {"guest": document.guest, "version": document.version, "display_name": name}
+    if caller.role not in AT_A_PROPERTY:
+        body["identifiers"] = [{"system": one.system, "id": one.id} for one in document.identifiers]
+        body["consents"] = [
+            {
+                "purpose": consent.purpose,
+                "granted_at": write_instant(consent.granted_at),
+                "actor": consent.actor,
+                "surface": consent.surface,
+            }
+            for consent in document.consents
+        ]
+    return {**body, "entries": show_document(catalogue, document, surface)}
+
+
+def _answered(written: Written) -> Answer:
+    version = written.answer.get("version")
+    known = version if isinstance(version, int) else written.document.version
+    return Answer(dict(written.answer), known, replayed=written.replayed)

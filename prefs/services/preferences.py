@@ -1,0 +1,358 @@
+"""Reading and editing preferences: what applies here and now, edits, presses in the room, many guests at once, undo."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from prefs.core import disclosure, edits, patches, presses
+from prefs.core.callers import Caller, Role
+from prefs.core.catalogue import GUEST_SURFACE, Catalogue
+from prefs.core.changes import Change, KeyChange, Written
+from prefs.core.contradictions import Warned
+from prefs.core.edits import Author, Edited
+from prefs.core.entries import Document, Entry, ProvenanceKind, Scope, ScopeKind
+from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound, PrefsError
+from prefs.core.labels import Labels
+from prefs.core.patches import write_instant
+from prefs.core.resolve import resolve
+from prefs.core.stays import Facts, Stay, current
+from prefs.core.values import escape
+from prefs.core.views import render
+from prefs.ports import Clock, Once, Past, Store
+from prefs.services.answers import Answer
+from prefs.services.ids import ENTRY, guest_id
+from prefs.services.languages import spoken
+from prefs.services.surroundings import (
+    AT_A_PROPERTY,
+    CatalogueSource,
+    Surroundings,
+    no_guest,
+    no_property,
+    no_stay,
+    require,
+    surface_of,
+)
+
+BATCH_MAX = 1000
+HISTORY_MAX = 200
+# What a role writes, and in which scopes (design section 4, "who writes what").
+WRITES: Mapping[tuple[Role, str], tuple[ProvenanceKind, tuple[ScopeKind, ...]]] = {
+    (Role.GUEST, ""): (
+        ProvenanceKind.STATED,
+        (ScopeKind.PROFILE, ScopeKind.BRAND, ScopeKind.PROPERTY, ScopeKind.STAY),
+    ),
+    (Role.STAFF, ""): (ProvenanceKind.STATED_VIA_STAFF, (ScopeKind.STAY,)),
+    (Role.STAFF, "observed"): (ProvenanceKind.OBSERVED, (ScopeKind.PROPERTY,)),
+    (Role.SERVICE, ""): (
+        ProvenanceKind.IMPORTED,
+        (ScopeKind.PROFILE, ScopeKind.BRAND, ScopeKind.PROPERTY, ScopeKind.STAY),
+    ),
+}
+
+
+class Preferences:
+    """Use cases around one guest's preferences, and the batch read for many."""
+
+    def __init__(self, store: Store, catalogues: CatalogueSource, clock: Clock, new_id: Callable[[str], str]) -> None:
+        self.store, self.catalogues, self.clock, self.new_id = store, catalogues, clock, new_id
+        self.surroundings = Surroundings(store, catalogues, clock)
+
+    async def effective(
+        self,
+        caller: Caller,
+        guest: str,
+        *,
+        property: str | None = None,
+        stay: str | None = None,
+        keys: Sequence[str] | None = None,
+        at: datetime | None = None,
+        trip: str | None = None,
+        party: str | None = None,
+        explain: bool = False,
+        language: str = "en",
+    ) -> Answer:
+        """What applies to a guest, for the caller's surface. Raises NotFound, NotAllowed, InvalidEdit."""
+        require(caller, *Role)
+        known, stays = await self.surroundings.reach(caller, guest)
+        catalogue = await self.catalogues.current()
+        _refuse_unknown(catalogue, keys)
+        facts = await self.surroundings.facts(
+            caller, stays, catalogue, property=property, stay=stay, at=at, trip=trip, party=party
+        )
+        document = await self.surroundings.document(known)
+        live = await self._live(facts.stay)
+        labels = spoken(catalogue, language)
+        return _shown(catalogue, document, facts, surface_of(caller), labels, keys=keys, live=live, explain=explain)
+
+    async def batch(
+        self,
+        caller: Caller,
+        guests: Sequence[str],
+        *,
+        property: str | None = None,
+        keys: Sequence[str] | None = None,
+        at: datetime | None = None,
+        language: str = "en",
+    ) -> list[dict[str, Any]]:
+        """The same for many guests of one property, in the order asked; a guest that fails does not fail the rest.
+
+        Raises NotFound for the property, InvalidEdit for the request as a whole.
+        """
+        if len(guests) > BATCH_MAX:
+            raise InvalidEdit([Fault("/guests", "TOO_MANY", f"must have at most {BATCH_MAX} elements")])
+        if caller.role in AT_A_PROPERTY and not caller.properties:
+            raise NotAllowed("The token names no property.")
+        moment, now = self.surroundings.moment(at), self.clock.now()
+        catalogue = await self.catalogues.current()
+        _refuse_unknown(catalogue, keys)
+        place = property
+        if place is None and caller.role in AT_A_PROPERTY:
+            if len(caller.properties) > 1:
+                raise InvalidEdit([Fault("/property", "REQUIRED", "the token names several properties: say which one")])
+            place = next(iter(caller.properties))
+        if place is not None and caller.role in AT_A_PROPERTY and place not in caller.properties:
+            raise no_property()
+        declared = await self.surroundings.property(place, catalogue) if place else None
+        known = {guest: guest_id(guest) for guest in guests}
+        wanted = list(dict.fromkeys(known.values()))
+        stays = await self.store.stays_of(wanted)
+        reachable = [guest for guest in wanted if caller.may_reach(guest, stays.get(guest, []), now)]
+        documents = await self.store.get_many(reachable)
+        labels, surface = spoken(catalogue, language), surface_of(caller)
+        items: list[dict[str, Any]] = []
+        for guest in guests:
+            document = documents.get(known[guest])
+            if document is None:
+                items.append({"guest": guest, "problem": _problem(no_guest())})
+                continue
+            stay = current(stays.get(document.guest, []), place, moment) if place else None
+            live = await self._live(stay)
+            facts = Facts(moment, declared, stay)
+            items.append(_shown(catalogue, document, facts, surface, labels, keys=keys, live=live).body)
+        return items
+
+    async def patch(
+        self,
+        caller: Caller,
+        guest: str,
+        scope: Scope | str,
+        patch: Mapping[str, Any],
+        *,
+        if_match: int | None = None,
+        base_version: int | None = None,
+        once: Once | None = None,
+        provenance: str | None = None,
+        property: str | None = None,
+        language: str = "en",
+    ) -> Answer:
+        """Edit by merge patch. Raises NotFound, NotAllowed, InvalidEdit, VersionMoved, KeyConflict, KeyReused."""
+        where = patches.parse_scope(scope) if isinstance(scope, str) else scope
+        if where.kind is ScopeKind.ROOM:
+            return await self._press(caller, guest, patch, property=property, language=language)
+        kind = _written_as(caller, where, provenance)
+        known, stays = await self.surroundings.reach(caller, guest)
+        catalogue = await self.catalogues.current()
+        facts = await self._facts_of_edit(caller, stays, catalogue, where, property)
+        live = await self._live(facts.stay)
+        author = Author(caller.role, caller.subject, surface_of(caller), kind, self.clock.now())
+
+        def apply(document: Document, past: Past) -> Written:
+            edited = edits.edit(
+                catalogue,
+                document,
+                past,
+                patch,
+                where,
+                author,
+                lambda: self.new_id(ENTRY),
+                if_match=if_match,
+                base_version=base_version,
+            )
+            return self._written(catalogue, edited, facts, author.surface, live, language)
+
+        return _answered(await self.store.write(known, apply, once))
+
+    async def revert(
+        self, caller: Caller, guest: str, version: int, *, once: Once | None = None, language: str = "en"
+    ) -> Answer:
+        """Undo one change: the guest any, staff and services only what they did themselves.
+
+        Raises NotFound, NotAllowed, InvalidEdit, KeyConflict, KeyReused."""
+        require(caller, Role.GUEST, Role.STAFF, Role.SERVICE)
+        known, stays = await self.surroundings.reach(caller, guest)
+        catalogue = await self.catalogues.current()
+        facts = await self.surroundings.facts(caller, stays, catalogue)
+        kind, _ = WRITES[caller.role, ""]
+        author = Author(caller.role, caller.subject, surface_of(caller), kind, self.clock.now())
+
+        def apply(document: Document, past: Past) -> Written:
+            undone = past.at(version)
+            own = undone is not None and (undone.actor, undone.role) == (caller.subject, caller.role.value)
+            if undone is None:
+                raise NotFound("There is no such version.")
+            if caller.role is not Role.GUEST and not own:
+                raise NotAllowed("Only the guest may undo what somebody else did.")
+            edited = edits.revert(catalogue, document, past, version, author, lambda: self.new_id(ENTRY))
+            return self._written(catalogue, edited, facts, author.surface, (), language)
+
+        return _answered(await self.store.write(known, apply, once))
+
+    async def history(self, caller: Caller, guest: str, limit: int = 50, cursor: str | None = None) -> Answer:
+        """Who changed what, newest first, as far as the caller's surface sees values. Raises NotFound, NotAllowed."""
+        require(caller, Role.GUEST, Role.STAFF, Role.SERVICE, Role.OPERATOR)
+        faults = []
+        if not 1 <= limit <= HISTORY_MAX:
+            faults.append(Fault("limit", "OUT_OF_RANGE", f"must be between 1 and {HISTORY_MAX}"))
+        if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 12):
+            faults.append(Fault("cursor", "BAD_CURSOR", "must be a next_cursor as it was given"))
+        if faults:
+            raise InvalidEdit(faults)
+        known, _ = await self.surroundings.reach(caller, guest)
+        document = await self.surroundings.document(known)
+        catalogue = await self.catalogues.current()
+        found = await self.store.history(known, limit + 1, int(cursor) if cursor else None)
+        page, surface = found[:limit], surface_of(caller)
+        changes = [_show_change(catalogue, change, surface, document.purposes) for change in page]
+        body: dict[str, Any] = {"changes": [c for c in changes if c["keys"] or surface == GUEST_SURFACE]}
+        body["next_cursor"] = str(page[-1].version) if len(found) > limit else None
+        return Answer(body, document.version)
+
+    async def _press(
+        self, caller: Caller, guest: str, patch: Mapping[str, Any], *, property: str | None, language: str
+    ) -> Answer:
+        """Live values from a device in the room: kept with the stay, ended by the clock, attributed to no one."""
+        require(caller, Role.DEVICE)
+        known, stays = await self.surroundings.reach(caller, guest)
+        catalogue = await self.catalogues.current()
+        facts = await self.surroundings.facts(caller, stays, catalogue, property=property)
+        if facts.stay is None:
+            raise no_stay()
+        document = await self.surroundings.document(known)
+        surface = surface_of(caller)
+        pressed, cleared = presses.read(catalogue, document, patch, facts, surface, lambda: self.new_id(ENTRY))
+        await self.store.put_live(facts.stay.id, pressed, cleared)
+        live = await self._live(facts.stay)
+        labels = spoken(catalogue, language)
+        shown = _shown(catalogue, document, facts, surface, labels, keys=tuple(patch), live=live)
+        body = {**shown.body, "warnings": []}
+        body.pop("valid_until", None)
+        return Answer(body, document.version, shown.valid_until)
+
+    async def _facts_of_edit(
+        self, caller: Caller, stays: Sequence[Stay], catalogue: Catalogue, scope: Scope, property: str | None
+    ) -> Facts:
+        """Facts at the place an edit is for. Raises NotFound where the scope names a place that is not theirs."""
+        if scope.kind is ScopeKind.STAY:
+            stay = next((s for s in stays if s.id == scope.id), None)
+            staff = caller.role is Role.STAFF
+            if stay is None or (staff and not caller.may_reach(stay.guest, [stay], self.clock.now())):
+                raise no_stay()
+            place = property or stay.property
+            return await self.surroundings.facts(
+                caller, stays, catalogue, property=place, stay=stay.id if place == stay.property else None
+            )
+        if scope.kind is ScopeKind.PROPERTY:
+            await self.surroundings.property(scope.id, catalogue)
+            return await self.surroundings.facts(caller, stays, catalogue, property=property or scope.id)
+        return await self.surroundings.facts(caller, stays, catalogue, property=property)
+
+    async def _live(self, stay: Stay | None) -> Sequence[Entry]:
+        return await self.store.live(stay.id) if stay else ()
+
+    def _written(
+        self,
+        catalogue: Catalogue,
+        edited: Edited,
+        facts: Facts,
+        surface: str,
+        live: Sequence[Entry],
+        language: str,
+    ) -> Written:
+        labels = spoken(catalogue, language)
+        shown = _shown(catalogue, edited.document, facts, surface, labels, keys=edited.touched, live=live)
+        body = {**shown.body, "warnings": [_show_warning(catalogue, warned, labels) for warned in edited.warnings]}
+        body.pop("valid_until", None)
+        return Written(edited.document, edited.change, body)
+
+
+def _written_as(caller: Caller, scope: Scope, provenance: str | None) -> ProvenanceKind:
+    """The provenance that the caller's role gives to an edit in this scope. Raises NotAllowed."""
+    written = WRITES.get((caller.role, provenance or ""))
+    if written is None:
+        as_what = f" with provenance {provenance[:40]}" if provenance else ""
+        raise NotAllowed(f"A caller with the role {caller.role.value} may not write preferences{as_what}.")
+    kind, scopes = written
+    if scope.kind not in scopes:
+        allowed = ", ".join(scope_kind.value for scope_kind in scopes)
+        raise NotAllowed(f"A caller with the role {caller.role.value} may write {kind.value} only in scope {allowed}.")
+    if kind is ProvenanceKind.OBSERVED and scope.id not in caller.properties:
+        raise no_property()
+    return kind
+
+
+def _refuse_unknown(catalogue: Catalogue, keys: Sequence[str] | None) -> None:
+    faults = [
+        Fault("keys", "UNKNOWN_KEY", f"{escape(key)} is not a key of the catalogue")
+        for key in keys or ()
+        if catalogue.get(key) is None
+    ]
+    if faults:
+        raise InvalidEdit(faults)
+
+
+def _shown(
+    catalogue: Catalogue,
+    document: Document,
+    facts: Facts,
+    surface: str,
+    labels: Labels,
+    *,
+    keys: Sequence[str] | None,
+    live: Sequence[Entry] = (),
+    explain: bool = False,
+) -> Answer:
+    resolved = resolve(catalogue, document, facts, keys=keys, surface=surface, live=live, explain=explain)
+    body: dict[str, Any] = {"guest": document.guest, "version": document.version}
+    if resolved.valid_until:
+        body["valid_until"] = write_instant(resolved.valid_until)
+    body["preferences"] = render(catalogue, resolved, surface, labels, explain)
+    return Answer(body, document.version, resolved.valid_until)
+
+
+def _answered(written: Written) -> Answer:
+    body = dict(written.answer)
+    version = body.get("version")
+    return Answer(body, version if isinstance(version, int) else written.document.version, replayed=written.replayed)
+
+
+def _problem(error: PrefsError) -> dict[str, str]:
+    return {"code": error.code, "detail": str(error)}
+
+
+def _show_warning(catalogue: Catalogue, warned: Warned, labels: Labels) -> dict[str, Any]:
+    key_labels = labels.keys.get(warned.key)
+    choices = key_labels.choices if key_labels else {}
+    word = choices.get(str(warned.value), str(warned.value))
+    text = labels.warnings.get(warned.code, "").replace("{value}", word)
+    return {"key": warned.key, "code": warned.code, "entry": warned.entry, "text": text}
+
+
+def _show_change(catalogue: Catalogue, change: Change, surface: str, purposes: frozenset[str]) -> dict[str, Any]:
+    def sides(key_change: KeyChange) -> dict[str, Any]:
+        before, after = (
+            disclosure.show_entries(catalogue, entries, surface, purposes)
+            for entries in (key_change.removed, key_change.added)
+        )
+        return {"key": key_change.key, "before": before, "after": after}
+
+    keys = [shown for key_change in change.keys if (shown := sides(key_change))["before"] or shown["after"]]
+    return {
+        "version": change.version,
+        "at": write_instant(change.at),
+        "actor": change.actor,
+        "role": change.role,
+        "surface": change.surface,
+        "action": change.action.value,
+        "note": change.note,
+        "keys": keys,
+    }

@@ -1,0 +1,155 @@
+"""What use cases need to know before they ask the core: may this caller reach the guest, and the facts of the moment.
+
+Who may not see a guest is told the same as who asks for one that is not there, by the same path: stays are looked up
+before the document, and a malformed id is looked up as the id of nobody.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from prefs.core.callers import Caller, Role
+from prefs.core.catalogue import GUEST_SURFACE, SURFACES, Catalogue
+from prefs.core.declarations import recall_property
+from prefs.core.entries import PARTIES, TRIPS, Document
+from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound
+from prefs.core.patches import SCOPE_ID
+from prefs.core.rooms import Property
+from prefs.core.stays import Facts, Stay, current
+from prefs.ports import Clock, Store
+from prefs.services.ids import guest_id
+
+PROPERTIES_KEPT = 512
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+AT_A_PROPERTY = (Role.STAFF, Role.DEVICE)
+
+
+class CatalogueSource(Protocol):
+    """Where use cases get the catalogue of the moment: the standard one with the operator's extension."""
+
+    async def current(self) -> Catalogue: ...
+
+
+def surface_of(caller: Caller) -> str:
+    """The surface whose projection a caller gets; a service that names none reads like the guest's own app."""
+    return caller.surface if caller.surface in SURFACES else GUEST_SURFACE
+
+
+def no_guest() -> NotFound:
+    return NotFound("There is no such guest.")
+
+
+def no_stay() -> NotFound:
+    return NotFound("There is no such stay.")
+
+
+def no_property() -> NotFound:
+    return NotFound("There is no such property.")
+
+
+def require(caller: Caller, *roles: Role) -> None:
+    """Raises NotAllowed for every other role."""
+    if caller.role not in roles:
+        raise NotAllowed(f"A caller with the role {caller.role.value} may not do this.")
+
+
+class Surroundings:
+    """Facts through the store: reach, documents, properties, stays. Keeps read properties as long as they are new."""
+
+    def __init__(self, store: Store, catalogues: CatalogueSource, clock: Clock) -> None:
+        self.store, self.catalogues, self.clock = store, catalogues, clock
+        self._properties: OrderedDict[str, tuple[int, int, Mapping[str, Any], Property]] = OrderedDict()
+
+    async def reach(self, caller: Caller, guest: str) -> tuple[str, list[Stay]]:
+        """The guest's id and stays. Raises NotFound when the caller has no reason to see the guest."""
+        if caller.role in AT_A_PROPERTY and not caller.properties:
+            raise NotAllowed("The token names no property.")
+        known = guest_id(guest)
+        stays = (await self.store.stays_of([known])).get(known, [])
+        if not caller.may_reach(known, stays, self.clock.now()):
+            raise no_guest()
+        return known, stays
+
+    async def document(self, guest: str) -> Document:
+        found = await self.store.get(guest)
+        if found is None:
+            raise no_guest()
+        return found
+
+    async def property(self, property_id: str, catalogue: Catalogue) -> Property:
+        """A property as declared. Raises NotFound."""
+        record = await self.store.property(property_id) if SCOPE_ID.fullmatch(property_id) else None
+        if record is None:
+            raise no_property()
+        kept = self._properties.get(property_id)
+        if kept and kept[:2] == (record.version, catalogue.version) and kept[2] == record.body:
+            self._properties.move_to_end(property_id)
+            return kept[3]
+        found = recall_property(record.id, record.body, catalogue, record.version)
+        self._properties[property_id] = (record.version, catalogue.version, record.body, found)
+        self._properties.move_to_end(property_id)
+        if len(self._properties) > PROPERTIES_KEPT:
+            self._properties.popitem(last=False)
+        return found
+
+    async def facts(
+        self,
+        caller: Caller,
+        stays: Sequence[Stay],
+        catalogue: Catalogue,
+        *,
+        property: str | None = None,
+        stay: str | None = None,
+        at: datetime | None = None,
+        trip: str | None = None,
+        party: str | None = None,
+    ) -> Facts:
+        """The moment a caller asks about. Raises NotFound for a property or stay that is not theirs to name,
+        InvalidEdit for parameters that make no sense."""
+        moment = self.moment(at, trip, party)
+        chosen = self._named_stay(caller, stays, stay, property)
+        place = property or (chosen.property if chosen else None) or self._own_property(caller, stays, moment)
+        if place is None:
+            return Facts(moment, trip=trip or "", party=party or "")
+        if caller.role in AT_A_PROPERTY and place not in caller.properties:
+            raise no_property()
+        found = await self.property(place, catalogue)
+        return Facts(moment, found, chosen or current(stays, place, moment), trip or "", party or "")
+
+    def moment(self, at: datetime | None, trip: str | None = None, party: str | None = None) -> datetime:
+        """The moment asked about, now by default. Raises InvalidEdit naming every parameter that makes no sense."""
+        faults = []
+        if at is not None and (at.tzinfo is None or not EARLIEST <= at <= LATEST):
+            faults.append(Fault("at", "OUT_OF_RANGE", "must be a time with its offset in the years 2000 to 2099"))
+        if trip and trip not in TRIPS:
+            faults.append(Fault("trip", "UNKNOWN_CHOICE", "must be one of " + ", ".join(TRIPS)))
+        if party and party not in PARTIES:
+            faults.append(Fault("party", "UNKNOWN_CHOICE", "must be one of " + ", ".join(PARTIES)))
+        if faults:
+            raise InvalidEdit(faults)
+        return at.astimezone(UTC) if at else self.clock.now()
+
+    def _named_stay(self, caller: Caller, stays: Sequence[Stay], stay: str | None, property: str | None) -> Stay | None:
+        """The stay in the query, else the one the token is narrowed to where it is at the property asked about."""
+        if stay is None:
+            own = next((s for s in stays if caller.stay and s.id == caller.stay), None)
+            return own if own and property in (None, own.property) else None
+        found = next((s for s in stays if s.id == stay), None)
+        foreign = found is None or (caller.role in AT_A_PROPERTY and found.property not in caller.properties)
+        if found is None or foreign or (caller.stay and caller.stay != stay):
+            raise no_stay()
+        if property and found.property != property:
+            raise InvalidEdit([Fault("stay", "OTHER_PROPERTY", f"is not at the property {property}")])
+        return found
+
+    def _own_property(self, caller: Caller, stays: Sequence[Stay], at: datetime) -> str | None:
+        """Staff and devices are somewhere: at the token's only property, or the only one of theirs the guest is at."""
+        if caller.role not in AT_A_PROPERTY:
+            return None
+        if len(caller.properties) == 1:
+            return next(iter(caller.properties))
+        theirs = {s.property for s in stays if s.property in caller.properties and s.gives_reason(self.clock.now())}
+        if len(theirs) == 1:
+            return theirs.pop()
+        raise InvalidEdit([Fault("property", "REQUIRED", "the token names several properties: say which one")])
