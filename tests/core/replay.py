@@ -229,7 +229,7 @@ def differences(case: Case, resolver: Resolver = ask) -> list[str]:
 
 def _unlike(expected: Mapping[str, Any], shown: Mapping[str, Any]) -> list[str]:
     """Members named are compared, `reason` by its own members; null stands for a member left out, too."""
-    found = []
+    found: list[str] = []
     for member, wanted in expected.items():
         got = shown.get(member)
         if member == "reason" and isinstance(wanted, dict):

@@ -1,4 +1,4 @@
-"""Resolution truth is data: every case of `tests/cases` is replayed, and the collection itself is held to its promises."""
+"""Resolution truth is data: every case of `tests/cases` is replayed, and the collection is held to its promises."""
 
 from __future__ import annotations
 
