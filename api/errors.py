@@ -30,23 +30,31 @@ STATUSES: Mapping[type[errors.PrefsError], int] = {
     errors.SchemaOutdated: 503,
 }
 
+STATUS_BY_CODE: Mapping[str, int] = {kind.code: status for kind, status in STATUSES.items()}
+
 NOT_FOUND = "There is no such thing here, or it is not yours to see."
 _IN_PARAMETERS = {"query", "path", "header", "cookie"}
 
 
 def problem_of(error: errors.PrefsError, request_id: str) -> dict[str, Any]:
-    """The problem document of an error; a batch shows the same one per guest."""
+    """The problem document of an error."""
     status = STATUSES[type(error)]
     faults, extra = _particulars(error)
     detail = NOT_FOUND if isinstance(error, errors.NotFound) else str(error) or problems.title_of(status)
     return problems.build(status, error.code, detail, request_id, faults, extra)
 
 
+def problem_of_item(told: Mapping[str, str], request_id: str) -> dict[str, Any]:
+    """The problem document of one guest of a batch, which is told as code and detail."""
+    status = STATUS_BY_CODE[told["code"]]
+    return problems.build(status, told["code"], NOT_FOUND if status == 404 else told["detail"], request_id)
+
+
 def _particulars(error: errors.PrefsError) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """What this class of error says beyond its sentence: the faults, and members of its own."""
     match error:
         case errors.InvalidEdit():
-            return [{"pointer": f.pointer, "code": f.code, "detail": f.detail} for f in error.faults], {}
+            return [_shown(fault) for fault in error.faults], {}
         case errors.CatalogueInvalid():
             pointer = "/" + error.field.replace(".", "/") if error.field else ""
             return [{"pointer": pointer, "code": error.code, "detail": error.reason}], {}
@@ -64,6 +72,12 @@ def _particulars(error: errors.PrefsError) -> tuple[list[dict[str, Any]], dict[s
         case errors.CatalogueInUse():
             return [], {"counts": error.counts}
     return [], {}
+
+
+def _shown(fault: errors.Fault) -> dict[str, Any]:
+    """A pointer starts with a slash or is empty (RFC 6901); anything else names a parameter."""
+    place = "pointer" if fault.pointer.startswith("/") or not fault.pointer else "parameter"
+    return {place: fault.pointer, "code": fault.code, "detail": fault.detail}
 
 
 def _respond(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:

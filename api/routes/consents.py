@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Request, Response
 from api.deps import GUARDED, CallerDep, GuestsDep, OnceDep
 from api.schemas import guests as shapes
 from api.schemas.document import answers
-from api.schemas.representations import respond
+from api.schemas.representations import told
 
 router = APIRouter(tags=["consents"], dependencies=GUARDED)
 
@@ -23,8 +23,8 @@ async def grant_consent(
     request: Request, guest: str, purpose: Purpose, caller: CallerDep, guests: GuestsDep, once: OnceDep
 ) -> Response:
     """Consent to one purpose."""
-    answer = await guests.grant_consent(caller, guest, purpose, once)
-    return respond(request, answer.body, answer.version)
+    answer = await guests.grant_consent(caller, guest, purpose, once=once)
+    return told(request, answer)
 
 
 @router.delete(
@@ -34,5 +34,5 @@ async def withdraw_consent(
     request: Request, guest: str, purpose: Purpose, caller: CallerDep, guests: GuestsDep, once: OnceDep
 ) -> Response:
     """Take a consent back; what depended on it is withheld from this answer on."""
-    answer = await guests.withdraw_consent(caller, guest, purpose, once)
-    return respond(request, answer.body, answer.version)
+    answer = await guests.withdraw_consent(caller, guest, purpose, once=once)
+    return told(request, answer)

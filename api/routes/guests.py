@@ -4,12 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from api.deps import GUARDED, CallerDep, GuestsDep, IfMatchDep, LanguageDep, OnceDep, body_of
+from api.deps import GUARDED, CallerDep, GuestsDep, IfMatchDep, OnceDep, body_of
 from api.schemas import guests as shapes
 from api.schemas.document import answers, takes
 from api.schemas.fields import ExternalId, System
-from api.schemas.representations import respond
-from prefs.core.entries import Identifier
+from api.schemas.representations import told
 
 router = APIRouter(tags=["guests"], dependencies=GUARDED)
 
@@ -32,10 +31,10 @@ async def create_guest(
     once: OnceDep,
 ) -> Response:
     """Make a guest, with the identifiers other systems know them by."""
-    identifiers = [Identifier(known.system, known.id) for known in asked.identifiers]
-    answer = await guests.create(caller, asked.display_name, identifiers, once)
+    identifiers = [known.model_dump() for known in asked.identifiers]
+    answer = await guests.create(caller, asked.display_name, identifiers, once=once)
     location = f"/v1/guests/{answer.body['guest']}"
-    return respond(request, answer.body, answer.version, status=201, headers={"location": location})
+    return told(request, answer, status=201, headers={"location": location})
 
 
 @router.get("/v1/guests", response_model=shapes.Guest, responses=answers(shapes.GUEST_EXAMPLE))
@@ -48,16 +47,14 @@ async def find_guest(
 ) -> Response:
     """Find a guest by an identifier of another system."""
     answer = await guests.find(caller, system, id)
-    return respond(request, answer.body, answer.version)
+    return told(request, answer)
 
 
 @router.get("/v1/guests/{guest}", response_model=shapes.Guest, responses=answers(shapes.GUEST_EXAMPLE))
-async def get_guest(
-    request: Request, guest: str, caller: CallerDep, guests: GuestsDep, language: LanguageDep
-) -> Response:
+async def get_guest(request: Request, guest: str, caller: CallerDep, guests: GuestsDep) -> Response:
     """The full document: identifiers, consents, entries by scope, version."""
     answer = await guests.document(caller, guest)
-    return respond(request, answer.body, answer.version)
+    return told(request, answer)
 
 
 @router.patch(
@@ -77,7 +74,7 @@ async def edit_guest(
 ) -> Response:
     """Change the name a guest is shown by."""
     answer = await guests.rename(caller, guest, asked.display_name, if_match=if_match, once=once)
-    return respond(request, answer.body, answer.version)
+    return told(request, answer)
 
 
 @router.put(
@@ -87,8 +84,8 @@ async def add_identifier(
     request: Request, guest: str, system: InSystem, id: KnownAs, caller: CallerDep, guests: GuestsDep, once: OnceDep
 ) -> Response:
     """Tell how another system knows the guest; refused when that identifier names another guest."""
-    answer = await guests.add_identifier(caller, guest, Identifier(system, id), once)
-    return respond(request, answer.body, answer.version)
+    answer = await guests.add_identifier(caller, guest, system, id, once=once)
+    return told(request, answer)
 
 
 @router.delete(
@@ -98,5 +95,5 @@ async def remove_identifier(
     request: Request, guest: str, system: InSystem, id: KnownAs, caller: CallerDep, guests: GuestsDep, once: OnceDep
 ) -> Response:
     """Forget how another system knows the guest."""
-    answer = await guests.remove_identifier(caller, guest, Identifier(system, id), once)
-    return respond(request, answer.body, answer.version)
+    answer = await guests.remove_identifier(caller, guest, system, id, once=once)
+    return told(request, answer)

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from api.deps import GUARDED, CallerDep, LanguageDep, OnceDep, PreferencesDep
 from api.schemas import guests, preferences
 from api.schemas.document import answers
-from api.schemas.representations import respond
+from api.schemas.representations import told
 
 router = APIRouter(tags=["history"], dependencies=GUARDED)
 
 PAGE_DEFAULT, PAGE_MAX = 50, 200
-VERSION_MAX = 10**15
+VERSION_MAX = 10**12
 
 
 @router.get("/v1/guests/{guest}/history", response_model=guests.History, responses=answers(guests.HISTORY_EXAMPLE))
@@ -23,12 +23,12 @@ async def get_history(
     preferences: PreferencesDep,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="Changes of one page.")] = PAGE_DEFAULT,
     cursor: Annotated[
-        str | None, Query(pattern=r"^[0-9]{1,15}$", description="`next_cursor` of the page before.")
+        str | None, Query(pattern=r"^[0-9]{1,12}$", description="`next_cursor` of the page before.")
     ] = None,
 ) -> Response:
     """Changes, newest first, with old and new values."""
     answer = await preferences.history(caller, guest, limit, cursor)
-    return respond(request, answer.body, answer.version)
+    return told(request, answer)
 
 
 @router.post(
@@ -47,4 +47,4 @@ async def revert_change(
 ) -> Response:
     """Undo one change; refused with the conflicts when its keys changed again since."""
     answer = await preferences.revert(caller, guest, version, once=once, language=language)
-    return respond(request, answer.body, answer.version)
+    return told(request, answer)

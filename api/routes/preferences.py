@@ -16,13 +16,12 @@ from api.deps import (
     PreferencesDep,
     body_of,
 )
-from api.errors import problem_of
+from api.errors import problem_of_item
 from api.schemas import preferences as shapes
 from api.schemas.document import answers, takes
 from api.schemas.fields import ID_PATTERN, Moment, PartyAxis, Trip
 from api.schemas.problems import REQUEST_ID
-from api.schemas.representations import respond
-from prefs.core.errors import PrefsError
+from api.schemas.representations import respond, told
 
 router = APIRouter(tags=["preferences"], dependencies=GUARDED)
 
@@ -62,7 +61,7 @@ async def get_preferences(
         explain=explain,
         language=language,
     )
-    return respond(request, answer.body, answer.version)
+    return told(request, answer)
 
 
 @router.patch(
@@ -84,7 +83,7 @@ async def edit_preferences(
     scope: Annotated[
         str,
         Query(
-            pattern=r"^(profile|room|(brand|property|stay):[A-Za-z0-9][A-Za-z0-9._:-]{0,63})$",
+            pattern=r"^(profile|room|(brand|property|stay):[A-Za-z0-9][A-Za-z0-9_.-]{0,63})$",
             description="Where the edit holds.",
             examples=["profile"],
         ),
@@ -107,7 +106,7 @@ async def edit_preferences(
         property=property,
         language=language,
     )
-    return respond(request, answer.body, answer.version)
+    return told(request, answer)
 
 
 @router.post(
@@ -129,9 +128,7 @@ async def batch_preferences(
     )
     request_id = request.scope[REQUEST_ID]
     shown = [
-        {**item, "problem": problem_of(item["problem"], request_id)}
-        if isinstance(item.get("problem"), PrefsError)
-        else item
+        item | {"problem": problem_of_item(item["problem"], request_id)} if "problem" in item else item
         for item in items
     ]
     return respond(request, {"items": shown})

@@ -8,7 +8,7 @@ from api.deps import GUARDED, CallerDep, ObjectDep, PropertiesDep
 from api.schemas import properties as shapes
 from api.schemas.document import answers, takes
 from api.schemas.fields import ID_PATTERN
-from api.schemas.representations import respond
+from api.schemas.representations import told
 
 router = APIRouter(tags=["properties"], dependencies=GUARDED)
 
@@ -25,7 +25,7 @@ async def list_properties(
     cursor: Annotated[str | None, Query(pattern=ID_PATTERN, description="`next_cursor` of the page before.")] = None,
 ) -> Response:
     """Properties by id."""
-    return respond(request, await properties.list(caller, limit, cursor))
+    return told(request, await properties.list(caller, limit, cursor))
 
 
 @router.get("/v1/properties/{property}", response_model=shapes.Property, responses=answers(shapes.PROPERTY_EXAMPLE))
@@ -33,8 +33,7 @@ async def get_property(
     request: Request, property: PropertyId, caller: CallerDep, properties: PropertiesDep
 ) -> Response:
     """A property as it was put."""
-    body = await properties.get(caller, property)
-    return respond(request, body, body["version"])
+    return told(request, await properties.get(caller, property))
 
 
 @router.put(
@@ -47,8 +46,7 @@ async def put_property(
     request: Request, property: PropertyId, caller: CallerDep, properties: PropertiesDep, declared: ObjectDep
 ) -> Response:
     """Declare a property, replacing what it declared before."""
-    body = await properties.put(caller, property, declared)
-    return respond(request, body, body["version"])
+    return told(request, await properties.put(caller, property, declared))
 
 
 @router.delete("/v1/properties/{property}", status_code=204)

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
-from api.deps import GUARDED, CallerDep, OnceDep, StaysDep, body_of
+from api.deps import GUARDED, CallerDep, ObjectDep, OnceDep, StaysDep
 from api.schemas import stays as shapes
 from api.schemas.document import answers, takes
 from api.schemas.fields import ID_PATTERN
-from api.schemas.representations import respond
+from api.schemas.representations import told
 
 router = APIRouter(tags=["stays"], dependencies=GUARDED)
 
@@ -20,8 +20,7 @@ StayId = Annotated[
 @router.get("/v1/stays/{stay}", response_model=shapes.Stay, responses=answers(shapes.STAY_EXAMPLE))
 async def get_stay(request: Request, stay: StayId, caller: CallerDep, stays: StaysDep) -> Response:
     """A stay."""
-    body = await stays.get(caller, stay)
-    return respond(request, body, body["version"])
+    return told(request, await stays.get(caller, stay))
 
 
 @router.put(
@@ -35,9 +34,8 @@ async def put_stay(
     stay: StayId,
     caller: CallerDep,
     stays: StaysDep,
-    asked: Annotated[shapes.StayPut, Depends(body_of(shapes.StayPut))],
+    body: ObjectDep,
     once: OnceDep,
 ) -> Response:
     """Make or replace a stay; the same body again changes nothing."""
-    body = await stays.put(caller, stay, asked.model_dump(), once)
-    return respond(request, body, body["version"])
+    return told(request, await stays.put(caller, stay, body, once=once))

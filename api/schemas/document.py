@@ -18,12 +18,12 @@ _MODELS: tuple[type[BaseModel], ...] = (
     guests.GuestCreate,
     guests.GuestPatch,
     preferences.BatchRequest,
-    stays.StayPut,
 )
 _SHAPES: tuple[dict[str, Any], ...] = (
     preferences.PATCH_SCHEMA,
     preferences.WRAPPED_SCHEMA,
     properties.PROPERTY_SCHEMA,
+    stays.STAY_SCHEMA,
     catalogue.DEFINITION_SCHEMA,
 )
 _REF = "#/components/schemas/{model}"

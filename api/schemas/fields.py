@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJso
 
 from prefs.core.values import clean_text
 
-ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 GUEST_PATTERN = r"^gst_[0-9a-f]{32}$"
 YEARS = (2000, 2199)  # window arithmetic stays far from the ends of the calendar
 NAME_LENGTH_MAX = 120
@@ -37,9 +37,9 @@ Moment = Annotated[
 ]
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Name = Annotated[str, StringConstraints(max_length=NAME_LENGTH_MAX), AfterValidator(clean)]
-System = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+System = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")]
 ExternalId = Annotated[
-    str, StringConstraints(pattern=r"^[^\x00-\x20\x7f/](?:[^\x00-\x1f\x7f/]{0,198}[^\x00-\x20\x7f/])?$")
+    str, StringConstraints(pattern=r"^[^\x00-\x20\x7f/](?:[^\x00-\x1f\x7f/]{0,126}[^\x00-\x20\x7f/])?$")
 ]
 
 Trip = Literal["business", "leisure", "group"]

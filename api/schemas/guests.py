@@ -1,6 +1,6 @@
 """Shapes of a guest: who they are elsewhere, everything known about them by scope, what changed when."""
 
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from pydantic import Field, with_config
 
@@ -41,8 +41,8 @@ class Identifier(TypedDict):
 class Consent(TypedDict):
     purpose: str
     granted_at: str
-    actor: NotRequired[str]
-    surface: NotRequired[str]
+    actor: str
+    surface: str
 
 
 @with_config(FORBID)
@@ -56,35 +56,31 @@ class Provenance(TypedDict):
 
 @with_config(FORBID)
 class Entry(TypedDict):
-    """One thing known; its value is left out where consent to see it is missing."""
+    """One thing known; where consent to see it is missing, `status` says so instead of value and strength."""
 
     id: str
-    key: NotRequired[str]
+    scope: str
+    status: NotRequired[Literal["withheld_no_consent"]]
     value: NotRequired[Any]
     unit: NotRequired[str]
     entered: NotRequired[Entered]
-    strength: Strength
-    scope: NotRequired[str]
+    strength: NotRequired[Strength]
     context: NotRequired[dict[str, str]]
-    provenance: NotRequired[Provenance]
+    provenance: Provenance
     version: int
-    expires_at: NotRequired[str | None]
-    withheld: NotRequired[bool]
-    status: NotRequired[str]
+    expires_at: NotRequired[str]
 
 
 @with_config(FORBID)
 class Guest(TypedDict):
-    """The full document, or of it what the caller's surface may see."""
+    """The full document; of it, staff and devices get what their surface may see."""
 
     guest: str
     version: int
     display_name: str | None
-    identifiers: list[Identifier]
-    consents: list[Consent]
+    identifiers: NotRequired[list[Identifier]]
+    consents: NotRequired[list[Consent]]
     entries: dict[str, dict[str, list[Entry]]]
-    created_at: NotRequired[str | None]
-    updated_at: NotRequired[str | None]
 
 
 @with_config(FORBID)
@@ -104,7 +100,7 @@ class Change(TypedDict):
     role: str
     surface: str
     action: str
-    note: NotRequired[str]
+    note: str
     keys: list[KeyChange]
 
 
@@ -121,6 +117,7 @@ CREATE_EXAMPLE: dict[str, Any] = {
 PROFILE_EXAMPLE: dict[str, Any] = {"display_name": "Ana Torres"}
 _ENTRY_EXAMPLE: dict[str, Any] = {
     "id": "prf_0199d0f0c1a27cc0a4c3f1f2b6a7d00a",
+    "scope": "profile",
     "value": 20.0,
     "unit": "Cel",
     "entered": {"value": 68, "unit": "[degF]"},
@@ -145,6 +142,7 @@ HISTORY_EXAMPLE: dict[str, Any] = {
             "role": "guest",
             "surface": "guest_app",
             "action": "edit",
+            "note": "",
             "keys": [{"key": "climate.temperature.occupied", "before": [], "after": [_ENTRY_EXAMPLE]}],
         }
     ],

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, with_config
 
 from api.schemas.bodies import Body
 from api.schemas.fields import Id, Moment
+from api.schemas.problems import Problem
 
 FORBID = ConfigDict(extra="forbid")
 BATCH_GUESTS_MAX = 1000
@@ -31,8 +32,16 @@ class Entered(TypedDict):
     unit: str
 
 
-# `from` is no name for a member in Python.
-ReasonStep = with_config(FORBID)(TypedDict("ReasonStep", {"code": str, "from": Any, "to": Any}))
+# Members whose names are words of Python: `from` and `not`.
+_From = TypedDict("_From", {"from": Any})
+
+
+@with_config(FORBID)
+class ReasonStep(_From):
+    """One rule that altered the value."""
+
+    code: str
+    to: Any
 
 
 @with_config(FORBID)
@@ -59,46 +68,50 @@ class Negative(TypedDict):
 class Considered(TypedDict):
     """A candidate that did not win, and why."""
 
-    entry: str
+    entry: NotRequired[str]
     layer: str
     value: Any
     strength: Strength
-    context: dict[str, str]
+    context: NotRequired[dict[str, str]]
     code: str
-    text: str
+    text: NotRequired[str]
 
 
 @with_config(FORBID)
 class ActionElement(TypedDict):
     text: str
     count: NotRequired[int]
+    strength: NotRequired[Strength]
 
 
-_PREFERENCE: dict[str, Any] = {
-    "value": NotRequired[Any],
-    "unit": NotRequired[str],
-    "entered": NotRequired[Entered],
-    "strength": NotRequired[Strength | None],
-    "status": Status,
-    "layer": NotRequired[str | None],
-    "reason": NotRequired[Reason],
-    "not": NotRequired[list[Negative]],
-    "device_value": NotRequired[Any],
-    "considered": NotRequired[list[Considered]],
-    "entry": NotRequired[str],
-    "action": NotRequired[str],
-    "elements": NotRequired[list[ActionElement]],
-}
-# `not` is no name for a member in Python.
-Preference = with_config(FORBID)(TypedDict("Preference", _PREFERENCE))  # type: ignore[operator]
+_Not = TypedDict("_Not", {"not": NotRequired[list[Negative]]})
+
+
+@with_config(FORBID)
+class Preference(_Not):
+    """What applies for one key. A surface that only acts gets `action` and `elements` in place of value and reason."""
+
+    value: NotRequired[Any]
+    unit: NotRequired[str]
+    entered: NotRequired[Entered]
+    strength: NotRequired[Strength]
+    status: Status
+    layer: NotRequired[str | None]
+    reason: NotRequired[Reason]
+    device_value: NotRequired[Any]
+    considered: NotRequired[list[Considered]]
+    action: NotRequired[str | None]
+    elements: NotRequired[list[ActionElement]]
 
 
 @with_config(FORBID)
 class EffectivePreferences(TypedDict):
+    """What applies; `valid_until` is left out when only a write can change it."""
+
     guest: str
     version: int
-    valid_until: str | None
-    preferences: dict[str, Preference]  # type: ignore[valid-type]
+    valid_until: NotRequired[str]
+    preferences: dict[str, Preference]
 
 
 @with_config(FORBID)
@@ -117,8 +130,7 @@ class Edited(TypedDict):
 
     guest: str
     version: int
-    valid_until: NotRequired[str | None]
-    preferences: dict[str, Preference]  # type: ignore[valid-type]
+    preferences: dict[str, Preference]
     warnings: list[Warning]
 
 
@@ -128,9 +140,9 @@ class BatchItem(TypedDict):
 
     guest: str
     version: NotRequired[int]
-    valid_until: NotRequired[str | None]
-    preferences: NotRequired[dict[str, Preference]]  # type: ignore[valid-type]
-    problem: NotRequired[dict[str, Any]]
+    valid_until: NotRequired[str]
+    preferences: NotRequired[dict[str, Preference]]
+    problem: NotRequired[Problem]
 
 
 @with_config(FORBID)
@@ -214,7 +226,7 @@ EFFECTIVE_EXAMPLE: dict[str, Any] = {
     "valid_until": "2026-12-01T21:00:00Z",
     "preferences": PREFERENCES_EXAMPLE,
 }
-EDITED_EXAMPLE: dict[str, Any] = {**EFFECTIVE_EXAMPLE, "warnings": []}
+EDITED_EXAMPLE: dict[str, Any] = {"guest": GUEST, "version": 43, "preferences": PREFERENCES_EXAMPLE, "warnings": []}
 BATCH_REQUEST_EXAMPLE: dict[str, Any] = {
     "guests": [GUEST],
     "property": "dallas",

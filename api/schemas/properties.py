@@ -1,6 +1,6 @@
 """Shapes of a property: clock, what it and its rooms can do, television line-up, its rules. The core judges a body."""
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from pydantic import with_config
 
@@ -87,16 +87,23 @@ PROPERTY_SCHEMA: dict[str, Any] = {
 
 @with_config(FORBID)
 class Property(TypedDict):
-    """A property as it was put, and its version."""
+    """A property as it was put, with its id and version."""
 
-    property: str
+    id: str
     version: int
-    declared: dict[str, Any]
+    name: NotRequired[str]
+    brand: NotRequired[str]
+    time_zone: NotRequired[str]
+    warm_months: NotRequired[list[int]]
+    capabilities: NotRequired[dict[str, Any]]
+    rooms: NotRequired[dict[str, Any]]
+    lineup: NotRequired[list[dict[str, Any]] | None]
+    policies: NotRequired[list[dict[str, Any]]]
 
 
 @with_config(FORBID)
 class Properties(TypedDict):
-    properties: list[Property]
+    items: list[Property]
     next_cursor: str | None
 
 
@@ -122,5 +129,5 @@ DECLARED_EXAMPLE: dict[str, Any] = {
         }
     ],
 }
-PROPERTY_EXAMPLE: dict[str, Any] = {"property": "dallas", "version": 3, "declared": DECLARED_EXAMPLE}
-PROPERTIES_EXAMPLE: dict[str, Any] = {"properties": [PROPERTY_EXAMPLE], "next_cursor": None}
+PROPERTY_EXAMPLE: dict[str, Any] = {"id": "dallas", **DECLARED_EXAMPLE, "version": 3}
+PROPERTIES_EXAMPLE: dict[str, Any] = {"items": [PROPERTY_EXAMPLE], "next_cursor": None}

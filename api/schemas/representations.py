@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,6 +10,19 @@ from starlette.responses import Response
 from api.schemas.strict_json import write
 
 MEDIA_TYPE = "application/json"
+
+
+class Answer(Protocol):
+    """What a use case hands back: a body, the version it was made from, whether an idempotency key replayed it."""
+
+    @property
+    def body(self) -> dict[str, Any]: ...
+    @property
+    def version(self) -> int | None: ...
+    @property
+    def replayed(self) -> bool: ...
+
+
 _SHARED_HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization, Accept-Language"}
 
 
@@ -40,3 +53,9 @@ def respond(
     if known and _is_known(known, etag):
         return Response(status_code=304, headers=owed)
     return Response(content, status, owed, MEDIA_TYPE)
+
+
+def told(request: Request, answer: Answer, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer of a use case as it is sent."""
+    replayed = {"idempotency-replayed": "true"} if answer.replayed else {}
+    return respond(request, answer.body, answer.version, status=status, headers={**(headers or {}), **replayed})

@@ -1,30 +1,36 @@
 """Shapes of a stay: who, where, from when until when, in which room, travelling how and with whom."""
 
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
-from pydantic import Field, with_config
+from pydantic import with_config
 
-from api.schemas.bodies import Body
-from api.schemas.fields import Id, Moment, StayStatus, Trip
+from api.schemas.fields import GUEST_PATTERN, ID_PATTERN, StayStatus
 from api.schemas.preferences import FORBID, GUEST
 
-
-class PartyBody(Body):
-    adults: Annotated[int, Field(ge=0, le=50)] = 1
-    children: Annotated[int, Field(ge=0, le=50)] = 0
-
-
-class StayPut(Body):
-    """A stay as the property's system knows it; putting it again replaces it."""
-
-    guest: Annotated[str, Field(min_length=1, max_length=64)]
-    property: Id
-    arrival: Moment
-    departure: Moment
-    room: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")] | None = None
-    trip: Trip | None = None
-    party: PartyBody | None = None
-    status: StayStatus = "booked"
+STAY_SCHEMA: dict[str, Any] = {
+    "title": "StayPut",
+    "description": "A stay as the property's system knows it; putting it again replaces it.",
+    "type": "object",
+    "properties": {
+        "guest": {"type": "string", "pattern": GUEST_PATTERN},
+        "property": {"type": "string", "pattern": ID_PATTERN},
+        "arrival": {"type": "string", "format": "date-time"},
+        "departure": {"type": "string", "format": "date-time", "description": "After the arrival."},
+        "room": {"type": ["string", "null"], "maxLength": 20, "description": "Empty until one is assigned."},
+        "trip": {"enum": ["business", "leisure", "group", None]},
+        "party": {
+            "type": ["object", "null"],
+            "properties": {
+                "adults": {"type": "integer", "minimum": 0, "maximum": 99},
+                "children": {"type": "integer", "minimum": 0, "maximum": 99},
+            },
+            "additionalProperties": False,
+        },
+        "status": {"enum": ["booked", "in_house", "checked_out", "cancelled"]},
+    },
+    "required": ["guest", "property", "arrival", "departure"],
+    "additionalProperties": False,
+}
 
 
 @with_config(FORBID)
@@ -35,14 +41,16 @@ class Party(TypedDict):
 
 @with_config(FORBID)
 class Stay(TypedDict):
-    stay: str
+    """`room` and `trip` are empty until they are known."""
+
+    id: str
     guest: str
     property: str
+    room: str
     arrival: str
     departure: str
-    room: NotRequired[str | None]
-    trip: NotRequired[str | None]
-    party: NotRequired[Party | None]
+    trip: str
+    party: NotRequired[Party]
     status: StayStatus
     version: int
 
@@ -57,4 +65,4 @@ STAY_BODY_EXAMPLE: dict[str, Any] = {
     "party": {"adults": 1, "children": 0},
     "status": "booked",
 }
-STAY_EXAMPLE: dict[str, Any] = {"stay": "R-88123", **STAY_BODY_EXAMPLE, "version": 1}
+STAY_EXAMPLE: dict[str, Any] = {"id": "R-88123", **STAY_BODY_EXAMPLE, "version": 1}

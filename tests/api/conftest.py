@@ -26,7 +26,10 @@ async def opened(settings: Settings, clock: StandingClock, house: House | None =
     app = create_app(settings, own)
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     try:
-        async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url="http://test") as http:
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(transport=transport, base_url="http://test") as http,
+        ):
             yield Front(app, http, load_keys(settings.keys)[0], clock, own)
     finally:
         if house is None:

@@ -120,7 +120,11 @@ async def test_s2_clamp_and_explain(front: Front) -> None:
     )
 
     in_a = (await front.read(guest, front.device("thermostat")))["preferences"]["climate.temperature.occupied"]
-    assert members(in_a, "value", "status", "device_value") == {"value": 18.0, "status": "clamped", "device_value": 18.0}
+    assert members(in_a, "value", "status", "device_value") == {
+        "value": 18.0,
+        "status": "clamped",
+        "device_value": 18.0,
+    }
     on_app = (await front.read(guest, property="dallas"))["preferences"]["climate.temperature.occupied"]
     assert members(on_app["reason"], "code", "requested") == {"code": "CAPABILITY_MIN", "requested": 17.0}
     assert "18" in on_app["reason"]["text"]
