@@ -16,7 +16,7 @@ import pytest
 
 from prefs.core import ranking
 from prefs.core.catalogue import Catalogue, Clamp, Definition, Merge, Sensitivity
-from prefs.core.entries import AXES, Entry, ProvenanceKind, Strength
+from prefs.core.entries import ANY_TIME, AXES, Entry, ProvenanceKind, Strength
 from prefs.core.ranking import CLASS_ORDER, RULES, SCOPE_ORDER, Candidate, Rule
 from prefs.core.resolve import resolve
 from prefs.core.resolved import Resolved
@@ -96,10 +96,8 @@ def test_putting_staff_below_the_guest_is_noticed() -> None:
 )
 def test_swapping_neighbouring_scopes_is_noticed(first: int) -> None:
     """Room is left out: only live presses hold there, so its class has decided before."""
-    levels = {
-        len(SCOPE_ORDER) - i: len(SCOPE_ORDER) - j
-        for i, j in zip(range(len(SCOPE_ORDER)), swapped(range(5), first), strict=True)
-    }
+    highest = len(SCOPE_ORDER)
+    levels = dict(zip(range(highest, 0, -1), swapped(range(highest, 0, -1), first), strict=True))
     assert noticed(with_rule(ranking.scope, lambda candidate: levels.get(candidate.scope, 0)))
 
 
@@ -272,7 +270,7 @@ MUTANTS: dict[str, Resolver] = {
     "mandatory policies only recommend": with_policies(_every_policy_forced),
     "every policy may touch a need": with_policies(lambda p: replace(p, basis=Basis.LAW)),
     "no policy may touch a need": with_policies(lambda p: replace(p, basis=Basis.ENERGY)),
-    "policies ignore their context": with_policies(lambda p: replace(p, context=ranking.ANY_TIME)),
+    "policies ignore their context": with_policies(lambda p: replace(p, context=ANY_TIME)),
     "union replaces": with_definitions(_merging(Merge.UNION, Merge.REPLACE)),
     "objects replace": with_definitions(_merging(Merge.OBJECT, Merge.REPLACE)),
     "strictest replaces": with_definitions(_merging(Merge.STRICTEST, Merge.REPLACE)),
