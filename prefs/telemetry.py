@@ -65,6 +65,7 @@ def configure(level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the schema, not only of changes
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -4,6 +4,7 @@ names both."""
 import asyncio
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from prefs.core.catalogue import DEVICE_SURFACES, STAFF_SURFACES
 from prefs.settings import Settings
 
 FILE = "demo.json"
+SHELL_FILE = "demo.env"  # the same for a shell: `. data/demo.env`
 LASTS = timedelta(hours=12)
 PROPERTY = DALLAS  # where the first demo guest is in house
 
@@ -40,12 +42,19 @@ class Demo:
             "tokens": self.tokens,
         }
 
+    def as_shell(self) -> str:
+        """Variables to read into a shell, so that a first curl needs nothing to be copied."""
+        named = {"BASE_URL": self.base_url, "PROPERTY": self.property, "GUEST": self.guests[0]}
+        named |= {f"{name.replace(' ', '_').upper()}_TOKEN": token for name, token in _flat(self.tokens)}
+        return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in named.items())
+
 
 def prepare_demo(settings: Settings, base_url: str, count: int) -> Demo:
     """Seed, mint tokens, and write the file before anybody can reach the server."""
     guests = seed_with_progress(settings, count)
     demo = Demo(base_url=base_url, property=PROPERTY, guests=guests, tokens=_tokens(settings, guests[0]))
     write_privately(settings.data / FILE, json.dumps(demo.as_json(), indent=2) + "\n")
+    write_privately(settings.data / SHELL_FILE, demo.as_shell())
     return demo
 
 
@@ -109,7 +118,8 @@ def _flat(tokens: dict[str, Any]) -> list[tuple[str, str]]:
     flat: list[tuple[str, str]] = []
     for name, held in tokens.items():
         if isinstance(held, dict):
-            flat.extend((f"{name} {surface}", token) for surface, token in held.items())
+            before = "" if name == "device" else f"{name} "
+            flat.extend((before + surface, token) for surface, token in held.items())
         else:
             flat.append((name, held))
     return flat

@@ -18,6 +18,8 @@ from api.cli.demo_hotels import DALLAS, HOTELS, ROOMS
 SYSTEM = "demo"  # the other system that these guests are known in
 SEED = "guestprefs demo 1"
 
+MADE_AT_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+
 # Given and family names by language, common ones.
 NAMES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "en": (
@@ -69,6 +71,7 @@ class DemoStay:
 class DemoGuest:
     """One guest as the services are told about them: profile first, then what they consent to, then what they like."""
 
+    id: str
     external_id: str
     display_name: str
     consents: tuple[str, ...]
@@ -98,6 +101,7 @@ def demo_guest(number: int, today: datetime) -> DemoGuest:
         consents += ("service_delivery",)
         preferences["access.bathroom"] = {"value": ["roll_in_shower", "toilet_grab_bars"], "strength": "required"}
     return DemoGuest(
+        id=_guest_id(number),
         external_id=f"demo-{number + 1:06d}",
         display_name=name,
         consents=consents,
@@ -106,10 +110,18 @@ def demo_guest(number: int, today: datetime) -> DemoGuest:
     )
 
 
+def _guest_id(number: int) -> str:
+    """A UUIDv7 like any other guest's, of one fixed moment, the rest of it from the seed."""
+    random_part = hashlib.sha256(f"{SEED}/id/{number}".encode()).digest()[:10]
+    as_number = int.from_bytes(MADE_AT_MS.to_bytes(6) + random_part)
+    as_number = as_number & ~(0xF << 76) | (0x7 << 76)  # version
+    as_number = as_number & ~(0x3 << 62) | (0x2 << 62)  # variant
+    return f"gst_{as_number:032x}"
+
+
 def _first_guest() -> dict[str, Any]:
     return {
         "climate.temperature.occupied": {"value": 70, "unit": "[degF]"},
-        "climate.temperature.sleep": {"value": 66, "unit": "[degF]"},
         "lighting.arrival_scene": "relax",
         "lighting.brightness": 40,
         "locale.language": ["en"],

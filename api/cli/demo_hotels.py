@@ -16,6 +16,8 @@ _DEVICES: Body = {
     "tv.captions": {"choices": ["off", "on"]},
     "tv.apps": {"choices": ["netflix", "youtube", "disney_plus", "spotify"]},
     "tv.parental_lock": {"choices": ["none", "adult_blocked", "kids_only"]},
+    "ui.temperature_unit": {"choices": ["celsius", "fahrenheit"]},
+    "ui.hour_format": {"choices": ["12", "24", "locale"]},
 }
 
 DALLAS_PLAZA: Body = {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from api.cli import supervisor
 from api.cli.console import CommandFault, say
-from api.cli.demo import FILE, Demo, prepare_demo, show
+from api.cli.demo import FILE, SHELL_FILE, Demo, prepare_demo, show
 from api.cli.first_start import prepare
 from prefs import telemetry
 from prefs.settings import Settings
@@ -18,8 +18,8 @@ def run(settings: Settings, demo_guests: int = 0, application: str = supervisor.
         raise CommandFault(
             f"Port {settings.port} on {settings.host} is taken or may not be used. Stop what uses it, or pass --port."
         )
-    stale = settings.data / FILE
-    stale.unlink(missing_ok=True)
+    for stale in (FILE, SHELL_FILE):
+        (settings.data / stale).unlink(missing_ok=True)
     prepare(settings, migrate_empty=demo_guests > 0)
     url = supervisor.base_url(settings.host, settings.port)
     demo = prepare_demo(settings, url, demo_guests) if demo_guests else None

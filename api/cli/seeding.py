@@ -1,6 +1,6 @@
 """Puts the demo hotels and guests into a house, through the same services that every other caller uses.
 
-Doing it twice changes nothing but the dates: guests are found again by their identifier, hotels and stays are put as
+Doing it twice changes nothing but the dates: guests are found again by their id, hotels and stays are put as
 they should be. What somebody changed about a demo guest meanwhile is left alone.
 """
 
@@ -16,6 +16,7 @@ from prefs.bootstrap import House
 from prefs.core.callers import ALL_GUESTS, Caller, Role
 from prefs.core.entries import PROFILE
 from prefs.core.errors import NotFound
+from prefs.services.guests import Guests
 
 OPERATOR = Caller(
     subject="demo-operator", role=Role.OPERATOR, surface="front_desk", permissions=frozenset({ALL_GUESTS})
@@ -36,24 +37,21 @@ async def seed(house: House, count: int, done: Callable[[int], None]) -> list[st
 
 async def _seed_guest(house: House, guest: DemoGuest) -> str:
     try:
-        found = await house.guests.find(OPERATOR, SYSTEM, guest.external_id)
-        guest_id = str(found.body["guest"])
+        await house.guests.document(OPERATOR, guest.id)
     except NotFound:
-        guest_id = await _make_guest(house, guest)
+        await _make_guest(house, guest)
     if guest.stay:
-        await house.stays.put(OPERATOR, guest.stay.id, {"guest": guest_id, **guest.stay.body})
-    return guest_id
+        await house.stays.put(OPERATOR, guest.stay.id, {"guest": guest.id, **guest.stay.body})
+    return guest.id
 
 
-async def _make_guest(house: House, guest: DemoGuest) -> str:
-    identifiers = [{"system": SYSTEM, "id": guest.external_id}]
-    made = await house.guests.create(OPERATOR, guest.display_name, identifiers, None)
-    guest_id = str(made.body["guest"])
-    themselves = Caller(subject=guest_id, role=Role.GUEST, surface="guest_app")
+async def _make_guest(house: House, guest: DemoGuest) -> None:
+    guests = Guests(house.store, house.definitions, house.clock, lambda _prefix: guest.id)
+    await guests.create(OPERATOR, guest.display_name, [{"system": SYSTEM, "id": guest.external_id}])
+    themselves = Caller(subject=guest.id, role=Role.GUEST, surface="guest_app")
     for purpose in guest.consents:
-        await house.guests.grant_consent(themselves, guest_id, purpose)
-    await house.preferences.patch(themselves, guest_id, PROFILE, as_received(guest.preferences))
-    return guest_id
+        await house.guests.grant_consent(themselves, guest.id, purpose)
+    await house.preferences.patch(themselves, guest.id, PROFILE, as_received(guest.preferences))
 
 
 def as_received(patch: dict[str, Any]) -> dict[str, Any]:
