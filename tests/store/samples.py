@@ -23,7 +23,7 @@ from prefs.core.entries import (
     Strength,
 )
 from prefs.core.stays import Party, Stay, StayStatus
-from prefs.ports import Apply, Past
+from prefs.ports import Apply, Past, Store
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 TEMPERATURE = "climate.temperature.occupied"
@@ -141,3 +141,15 @@ def stay(id: str, guest: str, property_id: str, **more: Any) -> Stay:
         **more,
     }
     return Stay(id, guest, property_id, **given)
+
+
+async def born(store: Store, **more: object) -> str:
+    guest = name("gst")
+    await store.create(newborn(guest, entry("prf_a"), **more))  # type: ignore[arg-type]
+    return guest
+
+
+async def document(store: Store, guest: str) -> Document:
+    found = await store.get(guest)
+    assert found is not None
+    return found

@@ -1,0 +1,214 @@
+"""The promises of `Store` about what a document does not hold: stays, live presses, properties, extensions."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from prefs.core.errors import KeyReused, NotFound, Refused, StayTaken
+from prefs.core.stays import Stay, StayStatus
+from prefs.ports import Once, Record, Store
+from tests.store.conftest import Place
+from tests.store.samples import NOW, born, entry, name, stay
+
+BODY = {"name": "Hotel ☕ \0", "time_zone": "Asia/Vientiane", "rooms": {"z": 1.5, "a": [True, None]}}
+
+
+async def booked(store: Store, **more: object) -> Stay:
+    """A stay of a new guest at a new property."""
+    property_id = name("htl")
+    await store.put_property(property_id, BODY)
+    return await store.put_stay(stay(name("sty"), await born(store), property_id, **more))
+
+
+# ---------------------------------------------------------------- stays
+
+
+@pytest.mark.parametrize("bare", [False, True])
+async def test_a_stay_is_read_back_whole(store: Store, bare: bool) -> None:
+    put = await booked(store, **({"party": None, "room": "", "trip": ""} if bare else {}))
+
+    assert put.version == 1
+    assert await store.stay(put.id) == put
+    assert put == stay(put.id, put.guest, put.property, version=1, room=put.room, trip=put.trip, party=put.party)
+    assert await store.stay("sty_nobody") is None
+    assert await store.stay("\0") is None
+
+
+async def test_a_stay_rises_in_version_only_when_it_changed(store: Store) -> None:
+    first = await booked(store)
+
+    assert await store.put_stay(replace(first, version=0)) == first
+    moved = await store.put_stay(replace(first, status=StayStatus.IN_HOUSE, departure=NOW + timedelta(days=4)))
+    assert (moved.version, moved.status) == (2, StayStatus.IN_HOUSE)
+    assert await store.stay(first.id) == moved
+
+
+async def test_a_stay_needs_its_guest_and_property(store: Store) -> None:
+    known = await booked(store)
+
+    for wrong in (
+        replace(known, id=name("sty"), guest="gst_nobody"),
+        replace(known, id=name("sty"), property="htl_no"),
+    ):
+        with pytest.raises(NotFound):
+            await store.put_stay(wrong)
+        assert await store.stay(wrong.id) is None
+    with pytest.raises(NotFound):
+        await store.put_stay(replace(known, guest="\0"))
+
+
+async def test_a_stay_cannot_change_hands(store: Store) -> None:
+    known, other = await booked(store), await booked(store)
+
+    for taken in (replace(known, guest=other.guest), replace(known, property=other.property)):
+        with pytest.raises(StayTaken):
+            await store.put_stay(taken)
+    assert await store.stay(known.id) == known
+
+
+async def test_stays_of_guests_come_by_arrival(store: Store) -> None:
+    first = await booked(store)
+    later = await store.put_stay(replace(first, id=name("sty"), arrival=NOW + timedelta(days=1)))
+    sooner = await store.put_stay(replace(first, id=name("sty"), arrival=NOW - timedelta(days=1)))
+    other, idle = await booked(store), await born(store)
+
+    found = await store.stays_of([first.guest, idle, other.guest, "gst_nobody", "\0"])
+
+    assert found == {
+        first.guest: [sooner, first, later],
+        idle: [],
+        other.guest: [other],
+        "gst_nobody": [],
+        "\0": [],
+    }
+    assert await store.stays_of([]) == {}
+
+
+async def test_a_repeated_stay_answers_the_same(store: Store) -> None:
+    known, once = await booked(store), Once("caller", name("key"), "f")
+    moved = await store.put_stay(replace(known, room="7"), once)
+    await store.put_stay(replace(known, room="8"))
+
+    assert await store.put_stay(replace(known, room="7"), once) == moved
+    with pytest.raises(KeyReused):
+        await store.put_stay(known, replace(once, fingerprint="g"))
+    now = await store.stay(known.id)
+    assert now is not None and (now.room, now.version) == ("8", 3)
+
+
+async def test_one_stay_put_by_many_at_once_is_made_once(place: Place) -> None:
+    stores = [await place.open(), await place.open()]
+    known = await booked(stores[0])
+    fresh = replace(known, id=name("sty"))
+
+    put = await asyncio.gather(*(stores[n % 2].put_stay(fresh) for n in range(20)))
+
+    assert {result.version for result in put} == {1}
+
+
+# ---------------------------------------------------------------- live presses
+
+
+async def test_live_presses_replace_their_keys_only(store: Store) -> None:
+    known = await booked(store)
+    warm = entry("prf_1", 2300, expires_at=NOW + timedelta(hours=4))
+    dark = entry("prf_2", True, key="light.night")
+    await store.put_live(known.id, [warm, dark])
+    cool = entry("prf_3", 1900)
+    await store.put_live(known.id, [cool])
+
+    assert await store.live(known.id) == [cool, dark]
+    await store.put_live(known.id, [], cleared=["light.night", "no.such.key"])
+    assert await store.live(known.id) == [cool]
+    assert await store.live("sty_nobody") == await store.live("\0") == []
+
+
+async def test_another_room_drops_live_presses(store: Store) -> None:
+    known = await booked(store)
+    await store.put_live(known.id, [entry("prf_1")])
+
+    known = await store.put_stay(replace(known, trip="business"))
+    assert len(await store.live(known.id)) == 1
+    await store.put_stay(replace(known, room="1205"))
+    assert await store.live(known.id) == []
+
+
+async def test_two_panels_pressing_at_once_leave_one_press(place: Place) -> None:
+    stores = [await place.open(), await place.open()]
+    known = await booked(stores[0])
+
+    await asyncio.gather(*(stores[n % 2].put_live(known.id, [entry(f"prf_{n}", n)]) for n in range(20)))
+
+    assert len(await stores[0].live(known.id)) == 1
+
+
+# ---------------------------------------------------------------- properties
+
+
+async def test_a_property_is_kept_as_it_was_put(store: Store) -> None:
+    property_id = name("htl")
+
+    assert await store.put_property(property_id, BODY) == Record(property_id, BODY, 1)
+    found = await store.property(property_id)
+    assert found == Record(property_id, BODY, 1)
+    assert list(found.body["rooms"]) == ["z", "a"]
+    assert await store.put_property(property_id, dict(BODY)) == found
+    assert await store.put_property(property_id, {"name": "New"}) == Record(property_id, {"name": "New"}, 2)
+    assert await store.property("htl_nobody") is None
+    assert await store.property("\0") is None
+
+
+async def test_properties_come_by_id_in_pages(store: Store) -> None:
+    for property_id in ("b", "C", "a", "é"):
+        await store.put_property(property_id, {})
+
+    assert [record.id for record in await store.properties(2)] == ["C", "a"]
+    assert [record.id for record in await store.properties(9, after="a")] == ["b", "é"]
+
+
+async def test_a_property_with_open_stays_is_not_deleted(store: Store) -> None:
+    known = await booked(store, status=StayStatus.IN_HOUSE)
+
+    with pytest.raises(Refused):
+        await store.delete_property(known.property)
+    assert await store.property(known.property) is not None
+    await store.put_stay(replace(known, status=StayStatus.CHECKED_OUT))
+    assert await store.delete_property(known.property) is True
+    assert await store.property(known.property) is None
+    assert await store.delete_property(known.property) is False
+    assert await store.delete_property("\0") is False
+
+
+async def test_many_puts_of_one_property_at_once_each_count(place: Place) -> None:
+    stores = [await place.open(), await place.open()]
+
+    put = await asyncio.gather(*(stores[n % 2].put_property("htl_1", {"n": n}) for n in range(20)))
+
+    assert sorted(record.version for record in put) == list(range(1, 21))
+
+
+# ---------------------------------------------------------------- catalogue extensions
+
+
+async def test_extensions_share_one_version(store: Store) -> None:
+    assert await store.extensions() == (0, [])
+
+    assert await store.put_extension("spa.oil", BODY) == 1
+    assert await store.put_extension("pool.lane", {"n": 1}) == 2
+    assert await store.put_extension("spa.oil", BODY) == 2
+    assert await store.put_extension("spa.oil", {"n": 2}) == 3
+
+    assert await store.extensions() == (3, [Record("pool.lane", {"n": 1}, 2), Record("spa.oil", {"n": 2}, 3)])
+
+
+async def test_extensions_put_at_once_all_count(place: Place) -> None:
+    stores = [await place.open(), await place.open()]
+
+    versions = await asyncio.gather(*(stores[n % 2].put_extension(f"spa.n{n % 4}", {"n": n}) for n in range(20)))
+
+    assert sorted(versions) == list(range(1, 21))
+    assert (await stores[1].extensions())[0] == 20
