@@ -32,7 +32,8 @@ def action(definition: Definition, effective: Effective, surface: str, labels: L
         texts.append(text)
         elements.append({"text": text, "strength": negative.strength.value})
     told = "; ".join(text for text in texts if text)
-    answer: dict[str, Any] = {"action": told[:1].upper() + told[1:] if told else None}
+    # Title case, since upper case would turn a Georgian letter into one that is only for inscriptions.
+    answer: dict[str, Any] = {"action": told[:1].title() + told[1:] if told else None}
     if effective.strength is not None:
         answer["strength"] = effective.strength.value
     answer["status"] = effective.status.value

@@ -1,12 +1,16 @@
 """Staff are told what to do and never why: no action text reveals health, belief or ability in any language."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from prefs.core import values
+from prefs.core.actions import action
 from prefs.core.catalogue import Definition, Showing
+from prefs.core.entries import Strength
 from prefs.core.labels import KeyLabels
+from prefs.core.resolved import Effective, Status
 from prefs.definitions import load_standard
 
 STANDARD = load_standard()
@@ -37,11 +41,9 @@ REVEALING: Mapping[str, tuple[str, ...]] = {
 ACTED_ON = [d for d in STANDARD if any(d.surfaces.get(surface) is Showing.ACTION for surface in TOLD)]
 
 
-def spoken(definition: Definition, labels: KeyLabels) -> dict[str, str]:
-    """Every text that an action can be made of: the actions, and choice labels where an element has none."""
-    choices = {choice for _, choice in values.choices(definition.kind)}
-    silent = choices - labels.actions.keys()
-    return {**labels.actions, **{choice: labels.choices[choice] for choice in silent}}
+def spoken(labels: KeyLabels) -> dict[str, str]:
+    """Every text that an action can be made of. What a guest refuses is told by the label of the choice."""
+    return {**{f"choices.{choice}": text for choice, text in labels.choices.items()}, **labels.actions}
 
 
 def revealing(language: str, texts: Mapping[str, str]) -> list[str]:
@@ -52,7 +54,58 @@ def revealing(language: str, texts: Mapping[str, str]) -> list[str]:
 @pytest.mark.parametrize("language", REVEALING)
 @pytest.mark.parametrize("definition", ACTED_ON, ids=lambda d: d.key)
 def test_actions_do_not_say_why(definition: Definition, language: str) -> None:
-    assert revealing(language, spoken(definition, STANDARD.labels[language].keys[definition.key])) == []
+    assert revealing(language, spoken(STANDARD.labels[language].keys[definition.key])) == []
+
+
+def samples(kind: values.Kind) -> list[Any]:
+    """Canonical values of a kind: every choice, every element, objects in full and with the fields they must have."""
+    match kind:
+        case values.Quantity() | values.Integer():
+            return [kind.minimum]
+        case values.Flag():
+            return [True, False]
+        case values.Choice():
+            return list(kind.choices)
+        case values.Text():
+            return [{"time": "11:00", "language": "es-MX"}.get(kind.name, "papaya")]
+        case values.Object():
+            return list(_objects(kind))
+        case values.Sequence(items=values.Choice() as items):
+            return [[choice] for choice in items.choices] + [list(items.choices)]
+        case values.Sequence():
+            return [[item] for item in samples(kind.items)]
+    raise TypeError(kind.name)
+
+
+def _objects(kind: values.Object) -> Iterator[dict[str, Any]]:
+    full = {name: samples(part)[-1] for name, part in kind.fields.items()}
+    yield full
+    yield {name: part for name, part in full.items() if name not in kind.optional}
+    for name, part in kind.fields.items():
+        yield from ({**full, name: sample} for sample in samples(part))
+
+
+@pytest.mark.parametrize("language", REVEALING)
+@pytest.mark.parametrize("definition", ACTED_ON, ids=lambda d: d.key)
+def test_what_staff_read_is_whole_and_says_no_more(definition: Definition, language: str) -> None:
+    """The actions as the core speaks them: nothing left unfilled, nothing dangling, no reason."""
+    labels = STANDARD.labels[language]
+    for value in samples(definition.kind):
+        effective = Effective(definition.key, value, Status.APPLIED, "stated/profile", Strength.REQUIRED)
+        for surface in TOLD:
+            if definition.surfaces.get(surface) is not Showing.ACTION:
+                continue
+            text = action(definition, effective, surface, labels)["action"]
+            if definition.key == "access.service_animal" and not value["present"]:
+                assert text is None
+                continue
+            assert text
+            assert text == text.strip() and "  " not in text and ": –" not in text and ",," not in text, text
+            assert not {"{", "}", "✓", "✗"} & set(text), text
+            assert not any("\u1c90" <= letter <= "\u1cbf" for letter in text), (
+                "Georgian has no capitals in running text"
+            )
+            assert revealing(language, {"text": text}) == []
 
 
 @pytest.mark.parametrize(
@@ -71,10 +124,10 @@ def test_a_reason_planted_in_an_action_is_found(language: str, text: str) -> Non
     assert revealing(language, {"planted": text}) == ["planted"]
 
 
-def test_a_choice_label_that_stands_in_for_a_missing_action_counts() -> None:
+def test_the_label_of_a_choice_counts() -> None:
     diet = STANDARD.definitions["food.diet"]
-    texts = spoken(diet, STANDARD.labels["en"].keys["food.diet"])
-    assert "halal" in revealing("en", texts), "for the kitchen alone; here it shows that labels are read too"
+    texts = spoken(STANDARD.labels["en"].keys["food.diet"])
+    assert "choices.halal" in revealing("en", texts), "for the kitchen alone; here it shows that labels are read too"
     assert diet not in ACTED_ON
 
 
@@ -108,11 +161,26 @@ def test_flags_speak_both_ways(language: str) -> None:
             assert {"true", "false"} <= labels.actions.keys(), definition.key
 
 
+def told(key: str, value: Any, strength: Strength, surface: str) -> Any:
+    effective = Effective(key, value, Status.APPLIED, "stated/profile", strength)
+    return action(STANDARD.definitions[key], effective, surface, STANDARD.labels["en"])["action"]
+
+
 def test_the_words_of_the_scenarios() -> None:
-    labels = STANDARD.labels["en"]
-    pillows = labels.keys["bed.pillow_type"].actions
-    assert pillows["hypoallergenic"].replace("{count}", "2") == "Feather-free pillows ×2"
-    assert labels.strengths["required"] == "must"
-    allergens = labels.keys["food.allergens"].actions
-    assert allergens["peanuts"].replace("{cross_contact}", allergens["cross_contact"]) == "no peanuts (separate prep)"
-    assert allergens["sesame"].replace("{cross_contact}", "") == "no sesame"
+    pillows = [{"type": "hypoallergenic", "count": 2}]
+    assert told("bed.pillow_type", pillows, Strength.REQUIRED, "housekeeping") == "Feather-free pillows ×2 – must"
+    allergens = [{"code": "peanuts", "cross_contact": True}, {"code": "sesame"}]
+    kitchen = told("food.allergens", allergens, Strength.UNACCEPTABLE, "food")
+    assert kitchen == "No peanuts (separate prep), no sesame"
+    minibar = told("food.allergens", allergens, Strength.UNACCEPTABLE, "housekeeping")
+    assert minibar == "Minibar: no peanuts (separate prep), no sesame"
+    animal = {"present": True, "kind": "dog", "needs": ["bowl"]}
+    assert told("access.service_animal", animal, Strength.PREFERRED, "housekeeping") == (
+        "Animal in the room, no fee: Dog, Water bowl"
+    )
+    bed = {"min": 430, "max": 580, "under_bed_clearance_min": 178}
+    assert told("access.bed_height", bed, Strength.PREFERRED, "front_desk") == (
+        "Top of mattress 43.0–58.0 cm high, at least 17.8 cm free below"
+    )
+    window = [{"start": "11:00", "end": "13:00"}]
+    assert told("housekeeping.time_window", window, Strength.PREFERRED, "housekeeping") == "Clean 11:00–13:00"

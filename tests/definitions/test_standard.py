@@ -268,6 +268,13 @@ def test_children_keep_their_lock_when_it_has_to_be_replaced() -> None:
     assert all("none" not in others for others in fallbacks.values())
 
 
+@pytest.mark.parametrize("key", sorted(OBJECTS))
+def test_objects_that_merge_by_field_can_be_stated_in_part(key: str) -> None:
+    kind = named(key).kind
+    assert isinstance(kind, values.Object)
+    assert kind.optional == kind.fields.keys()
+
+
 def test_the_night_value_stands_for_the_day_key() -> None:
     standing = STANDARD.standing["climate.temperature.occupied"]
     assert [d.key for d in standing] == ["climate.temperature.sleep"]
