@@ -5,7 +5,7 @@ another place, another situation, only a guess. Special-category entries without
 as if they did not exist.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,8 @@ CONTEXT_MISMATCH = "CONTEXT_MISMATCH"
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Facts with every context axis worked out, for one surface and the purposes the guest consents to."""
+    """Facts with every context axis worked out, for one surface and the purposes the guest consents to; with the
+    policies that hold now, by key."""
 
     at: datetime
     axes: Context
@@ -36,6 +37,7 @@ class Moment:
     room: str
     surface: str
     purposes: frozenset[str]
+    policies: Mapping[str, Sequence[Policy]]
 
     def matches(self, context: Context) -> bool:
         """Every axis named must match; an axis whose value is unknown here matches nothing that names it."""
@@ -76,10 +78,11 @@ class Moment:
                 return found
         return self.property.capabilities.get(need.name)
 
-    def policies(self, key: str, force: Force) -> list[Policy]:
-        if self.property is None or not self.property.policies:
-            return []
-        return [p for p in self.property.policies if p.key == key and p.force is force and self.matches(p.context)]
+    def mandatory(self, key: str) -> list[Policy]:
+        return [policy for policy in self.policies.get(key, ()) if policy.force is Force.MANDATORY]
+
+    def recommended(self, key: str) -> list[Policy]:
+        return [policy for policy in self.policies.get(key, ()) if policy.force is Force.RECOMMENDED]
 
 
 def moment(facts: Facts, surface: str, purposes: frozenset[str]) -> Moment:
@@ -92,7 +95,12 @@ def moment(facts: Facts, surface: str, purposes: frozenset[str]) -> Moment:
         windows.season(wall, place.warm_months if place else ()),
     )
     stay, room = (facts.stay.id, facts.stay.room) if facts.stay else ("", "")
-    return Moment(facts.at, axes, place, stay, room, surface, purposes)
+    policies: dict[str, list[Policy]] = {}
+    now = Moment(facts.at, axes, place, stay, room, surface, purposes, policies)
+    for policy in place.policies if place else ():
+        if now.matches(policy.context):
+            policies.setdefault(policy.key, []).append(policy)
+    return now
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +160,7 @@ def gather(
             withheld |= _take_one(gathered, other, entry, context, now, explain, standing=True)
     if live and definition.capability is not None:
         withheld |= _take(gathered, definition, (e for e in live if e.key == definition.key), now, explain)
-    for policy in now.policies(definition.key, Force.RECOMMENDED):
+    for policy in now.recommended(definition.key):
         if policy.value is not None:
             gathered.positives.append(from_policy(policy))
     if definition.default is not None:

@@ -71,7 +71,7 @@ def _drive_one(kind: Quantity, value: int, device: Range, bounds: Bounds) -> Dri
         return units.canonical(number, device.unit, kind.unit, kind.resolution)
 
     inside = min(max(exact, device.minimum), device.maximum)
-    clamped = canonical(inside)
+    clamped = value if inside == exact else canonical(inside)
     steps: list[Step] = []
     code, limit = "", None
     if clamped != value:
@@ -79,7 +79,7 @@ def _drive_one(kind: Quantity, value: int, device: Range, bounds: Bounds) -> Dri
         code, limit = (CAPABILITY_MIN if clamped > value else CAPABILITY_MAX), clamped
         steps.append(Step(code, value, clamped))
     snapped = _snap(inside, device, _in_device(kind, bounds, device), lambda n: bounds.hold(canonical(n)))
-    final = canonical(snapped)
+    final = clamped if snapped == inside else canonical(snapped)
     if final != clamped:
         steps.append(Step(CAPABILITY_STEP, clamped, final))
     return Driven(final, _number(snapped, device, _pair(snapped, device)), code, limit, tuple(steps))
@@ -92,6 +92,8 @@ def _step(device: Range) -> Fraction | None:
 def _in_device(kind: Quantity, bounds: Bounds, device: Range) -> tuple[Fraction, Fraction]:
     """The policies' range in the device's unit, cut to the device's range. Half a canonical unit wider, since what
     rounds to a canonical bound is at the bound."""
+    if bounds.low is None and bounds.high is None:
+        return device.minimum, device.maximum
     half = Fraction(1, 2)
     ends = [device.minimum, device.maximum]
     low = None if bounds.low is None else _convert(kind, bounds.low - half, device)
@@ -122,7 +124,8 @@ def _snap(
         return inside
     nearest = ceil(inside / step - Fraction(1, 2))
     first, last = ceil(common[0] / step), floor(common[1] / step)
-    first, last = first + (not allowed(first * step)), last - (not allowed(last * step))
+    if common != (device.minimum, device.maximum):
+        first, last = first + (not allowed(first * step)), last - (not allowed(last * step))
     if first > last:
         first, last = ceil(device.minimum / step), floor(device.maximum / step)
     return min(max(nearest, first), last) * step if first <= last else inside

@@ -17,7 +17,7 @@ from prefs.core.offers import Offered
 from prefs.core.ranking import CATALOGUE_DEFAULT, RECOMMENDED_BRAND, RECOMMENDED_PROPERTY
 from prefs.core.resolved import Reason, Status, Step
 from prefs.core.restrictions import Restricted, applicable, restrict
-from prefs.core.rooms import Capability, Choices, Force, Range
+from prefs.core.rooms import Capability, Choices, Range
 from prefs.core.values import Quantity
 
 CAPABILITY_UNKNOWN = "CAPABILITY_UNKNOWN"
@@ -80,13 +80,20 @@ def fit(definition: Definition, merged: Merged, refused: frozenset[str], now: Mo
         account.steps.append(Step(winner.struck, winner.stated, merged.value))
         account.remark(winner.struck)
     need = merged.strength.is_need and not winner.is_default
-    policies = now.policies(definition.key, Force.MANDATORY)
-    restricted = restrict(definition, merged.value, applicable(policies, need) if policies else (), refused)
-    _apply_policy(account, restricted, need)
-    if account.value is not None and definition.capability is not None and now.property is not None:
-        if definition.capability.source == "property" or now.room:
+    policies = applicable(now.mandatory(definition.key), need)
+    actuated = _is_actuated(definition, now)
+    if policies or actuated:
+        restricted = restrict(definition, merged.value, policies, refused)
+        _apply_policy(account, restricted, need)
+        if actuated and account.value is not None:
             _apply_capability(account, definition, restricted, refused, now, need)
     return _told(account, merged)
+
+
+def _is_actuated(definition: Definition, now: Moment) -> bool:
+    """Whether a capability is to be looked at: there is one, and the place that declares it is known."""
+    wanted = definition.capability
+    return wanted is not None and now.property is not None and (wanted.source == "property" or bool(now.room))
 
 
 def _apply_policy(account: _Account, restricted: Restricted, need: bool) -> None:

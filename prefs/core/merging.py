@@ -144,7 +144,7 @@ def _strictest(definition: Definition, ranked: Ordered[Candidate], rules: Ordere
     if not valued:
         return _without_entries(indifferent, offers, rules, no_preference_stops=True)
     order = definition.strictest_order
-    strictest = max((c.value for c in valued), key=order.index)
+    strictest = max((c.value for c in valued), key=lambda value: order.index(value) if value in order else -1)
     holders = [c for c in valued if c.value == strictest]
     winner = holders[0]
     others = [c for c in ranked if c is not winner]

@@ -25,6 +25,8 @@ def strike(
     rules: Ordered[Rule] = RULES,
 ) -> tuple[list[Candidate], list[tuple[Candidate, str]]]:
     """Candidates that remain, in order, and those that fell out with the code of why."""
+    if not negatives:
+        return list(ranked), []
     remaining: list[Candidate] = []
     fallen: list[tuple[Candidate, str]] = []
     for candidate in ranked:
@@ -76,6 +78,8 @@ def shown(
     rules: Ordered[Rule] = RULES,
 ) -> list[tuple[Negative, Candidate]]:
     """The strongest negative per value, strongest first, without those that a higher-ranked winner contains."""
+    if not negatives:
+        return []
     order = sorted(negatives, key=lambda n: (n.strength is Strength.UNACCEPTABLE, place(n, rules)), reverse=True)
     told: dict[str, tuple[Negative, Candidate]] = {}
     for negative in order:

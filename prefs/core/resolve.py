@@ -84,11 +84,11 @@ def _resolve_one(
         if now.surface != GUEST_SURFACE:
             return None
         return Effective(definition.key, None, Status.WITHHELD_NO_CONSENT, None, reason=Reason(NO_CONSENT))
+    if not (gathered.positives or gathered.negatives):
+        return None
     ranked = rank(gathered.positives, rules)
-    fallen: list[tuple[Candidate, str]] = []
-    if gathered.negatives:
-        ranked, fallen = strike(definition, ranked, gathered.negatives, rules)
-    merged = merge(definition, ranked, rules)
+    remaining, fallen = strike(definition, ranked, gathered.negatives, rules)
+    merged = merge(definition, remaining, rules)
     nots = shown(definition, gathered.negatives, merged.contributors if merged else (), rules)
     if merged is None and not nots:
         return None
@@ -105,7 +105,7 @@ def _resolve_one(
 
 def _answer(definition: Definition, gathered: Gathered, merged: Merged, now: Moment) -> Effective:
     winner = merged.winner
-    refused = refused_anywhere(definition, gathered.negatives) if gathered.negatives else frozenset()
+    refused = refused_anywhere(definition, gathered.negatives)
     fitted = fit(definition, merged, refused, now)
     return Effective(
         definition.key,
