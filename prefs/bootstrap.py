@@ -13,6 +13,7 @@ from pathlib import Path
 from pysqlite3.dbapi2 import sqlite_version, sqlite_version_info
 
 from prefs.core.catalogue import Catalogue
+from prefs.core.errors import SchemaOutdated
 from prefs.definitions import load_folder, load_standard
 from prefs.migrations import SchemaState as SchemaState
 from prefs.migrations import migrate, schema_state
@@ -70,7 +71,7 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
 
 def furnish(store: Store, clock: Clock) -> House:
     """Every service over a store that is already open."""
-    definitions = Definitions(store, standard_catalogue())
+    definitions = Definitions(store, standard_catalogue(), clock, new_id)
     return House(
         store=store,
         clock=clock,

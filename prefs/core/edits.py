@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from prefs.core import patches
 from prefs.core.callers import Role
-from prefs.core.catalogue import Catalogue, Definition
+from prefs.core.catalogue import GUEST_SURFACE, SURFACES, Catalogue, Definition
 from prefs.core.changes import Action, Change, KeyChange
 from prefs.core.contradictions import Warned, crowded_groups, expired, warnings
 from prefs.core.disclosure import discloses, is_negative, show_entries
@@ -41,6 +41,11 @@ class Author:
     surface: str
     kind: ProvenanceKind
     at: datetime
+
+    @property
+    def sees(self) -> str:
+        """The surface whose projection the author gets; a service that names none sees what the guest's app sees."""
+        return self.surface if self.surface in SURFACES else GUEST_SURFACE
 
     def may_remove(self, entry: Entry) -> bool:
         """A guest removes every provenance, staff what staff entered, a service what was imported (rule 12)."""
@@ -136,7 +141,7 @@ def revert(
         restored = tuple(replace(e, id=new_id(), version=document.version + 1) for e in missing)
         reverted.append(KeyChange(key_change.key, tuple(removed), restored))
     if conflicting:
-        yours = {c.key: show_entries(catalogue, c.removed, author.surface, document.purposes) for c in conflicting}
+        yours = {c.key: show_entries(catalogue, c.removed, author.sees, document.purposes) for c in conflicting}
         _refuse_conflicts(catalogue, document, past, conflicting, yours, version, author)
     touched = tuple(change.key for change in undone.keys)
     gone = {entry.id for change in reverted for entry in change.removed}
@@ -325,7 +330,7 @@ def _refuse_conflicts(
             continue
         last = newer[-1]
         base = _rolled_back(document.of(key), key, newer)
-        sides = [show_entries(catalogue, side, author.surface, document.purposes) for side in (document.of(key), base)]
+        sides = [show_entries(catalogue, side, author.sees, document.purposes) for side in (document.of(key), base)]
         at = patches.write_instant(last.at)
         conflicts.append(Conflict(key, yours.get(key), sides[0], sides[1], last.actor, at, last.version))
     if conflicts:
@@ -349,5 +354,5 @@ def _warned(member: Member, draft: _Draft, author: Author) -> Iterable[Warned]:
     standing = [e for e in draft.entries if e.key == definition.key]
     mine = [e for e in standing if (e.scope, e.context) == (draft.scope, member.context)]
     mine = [e for e in mine if e.provenance.kind is author.kind]
-    visible = [e for e in standing if discloses(definition, e, author.surface, purposes)]
+    visible = [e for e in standing if discloses(definition, e, author.sees, purposes)]
     return warnings(definition, mine, visible, author.at)

@@ -142,7 +142,7 @@ class Guests:
 
         Raises NotFound, NotAllowed, InvalidEdit, KeyReused."""
         _require_purpose(caller, purpose)
-        consent = Consent(purpose, self.clock.now(), caller.subject, surface_of(caller))
+        consent = Consent(purpose, self.clock.now(), caller.subject, caller.surface)
 
         def grant(document: Document) -> tuple[Document, str]:
             if purpose in document.purposes:
@@ -252,8 +252,8 @@ def _allowed_name(catalogue: Catalogue, document: Document, facts: Facts) -> str
 
 
 def _change(document: Document, caller: Caller, action: Action, at: datetime, note: str) -> Change:
-    role, surface = caller.role.value, surface_of(caller)
-    return Change(document.guest, document.version, at, caller.subject, role, surface, action, note=note)
+    role = caller.role.value
+    return Change(document.guest, document.version, at, caller.subject, role, caller.surface, action, note=note)
 
 
 def _show(catalogue: Catalogue, document: Document, caller: Caller, name: str | None) -> dict[str, Any]:

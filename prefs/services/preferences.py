@@ -154,7 +154,7 @@ class Preferences:
         catalogue = await self.catalogues.current()
         facts = await self._facts_of_edit(caller, stays, catalogue, where, property)
         live = await self._live(facts.stay)
-        author = Author(caller.role, caller.subject, surface_of(caller), kind, self.clock.now())
+        author = Author(caller.role, caller.subject, caller.surface, kind, self.clock.now())
 
         def apply(document: Document, past: Past) -> Written:
             edited = edits.edit(
@@ -168,7 +168,7 @@ class Preferences:
                 if_match=if_match,
                 base_version=base_version,
             )
-            return self._written(catalogue, edited, facts, author.surface, live, language)
+            return self._written(catalogue, edited, facts, author.sees, live, language)
 
         return _answered(await self.store.write(known, apply, once))
 
@@ -183,7 +183,7 @@ class Preferences:
         catalogue = await self.catalogues.current()
         facts = await self.surroundings.facts(caller, stays, catalogue)
         kind, _ = WRITES[caller.role, ""]
-        author = Author(caller.role, caller.subject, surface_of(caller), kind, self.clock.now())
+        author = Author(caller.role, caller.subject, caller.surface, kind, self.clock.now())
 
         def apply(document: Document, past: Past) -> Written:
             undone = past.at(version)
@@ -193,7 +193,7 @@ class Preferences:
             if caller.role is not Role.GUEST and not own:
                 raise NotAllowed("Only the guest may undo what somebody else did.")
             edited = edits.revert(catalogue, document, past, version, author, lambda: self.new_id(ENTRY))
-            return self._written(catalogue, edited, facts, author.surface, (), language)
+            return self._written(catalogue, edited, facts, author.sees, (), language)
 
         return _answered(await self.store.write(known, apply, once))
 
