@@ -104,6 +104,10 @@ class Store(Protocol):
         """Live presses of a stay, expired ones included; the resolver looks at `expires_at`."""
         ...
 
+    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]:
+        """The same for many stays, in one statement; stays without any are left out."""
+        ...
+
     async def put_live(self, stay: str, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
         """Replace the live presses of these keys (`cleared` ones just go)."""
         ...

@@ -118,6 +118,8 @@ class Preferences:
         stays = await self.store.stays_of(wanted)
         reachable = [guest for guest in wanted if caller.may_reach(guest, stays.get(guest, []), now)]
         documents = await self.store.get_many(reachable)
+        here = {guest: current(stays.get(guest, []), place, moment) if place else None for guest in reachable}
+        live = await self.store.live_of([stay.id for stay in here.values() if stay])
         labels, surface = spoken(catalogue, language), surface_of(caller)
         items: list[dict[str, Any]] = []
         for guest in guests:
@@ -125,10 +127,10 @@ class Preferences:
             if document is None:
                 items.append({"guest": guest, "problem": _problem(no_guest())})
                 continue
-            stay = current(stays.get(document.guest, []), place, moment) if place else None
-            live = await self._live(stay)
+            stay = here[document.guest]
+            pressed = live.get(stay.id, ()) if stay else ()
             facts = Facts(moment, declared, stay)
-            items.append(_shown(catalogue, document, facts, surface, labels, keys=keys, live=live).body)
+            items.append(_shown(catalogue, document, facts, surface, labels, keys=keys, live=pressed).body)
         return items
 
     async def patch(

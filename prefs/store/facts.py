@@ -24,6 +24,7 @@ _OPEN_STAYS = select(STAY.c.id).where(STAY.c.property == bindparam("of"), STAY.c
 _SET_STAY = update(STAY).where(STAY.c.id == bindparam("of"))
 _GUEST = select(GUEST.c.id).where(GUEST.c.id == bindparam("of"))
 _LIVE = select(LIVE.c.entry).where(LIVE.c.stay_id == bindparam("of")).order_by(LIVE.c.key, LIVE.c.id)
+_LIVE_OF = select(LIVE.c.stay_id, LIVE.c.entry).where(Among(LIVE.c.stay_id, "stays")).order_by(LIVE.c.key, LIVE.c.id)
 _DROP_LIVE = delete(LIVE).where(LIVE.c.stay_id == bindparam("of"))
 _DROP_LIVE_KEYS = _DROP_LIVE.where(Among(LIVE.c.key, "keys"))
 _PROPERTY = select(PROPERTY).where(PROPERTY.c.id == bindparam("of"))
@@ -85,6 +86,13 @@ def _replace_stay(connection: Connection, fresh: Stay) -> tuple[Stay, bool]:
 
 def live(connection: Connection, stay_id: str) -> list[Entry]:
     return [records.entry_from_json(entry) for entry in connection.execute(_LIVE, {"of": stay_id}).scalars()]
+
+
+def live_of(connection: Connection, stays: Sequence[str]) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for row in connection.execute(_LIVE_OF, {"stays": list(stays)}):
+        found.setdefault(row.stay_id, []).append(records.entry_from_json(row.entry))
+    return found
 
 
 def put_live(connection: Connection, stay_id: str, entries: Sequence[Entry], cleared: Sequence[str]) -> Outcome[None]:

@@ -128,6 +128,9 @@ class MemoryStore:
     async def live(self, stay: str) -> list[Entry]:
         return list(self._live.get(stay, ()))
 
+    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]:
+        return {stay: list(self._live[stay]) for stay in stays if self._live.get(stay)}
+
     async def put_live(self, stay: str, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
         async with self._lock:
             gone = {entry.key for entry in entries} | set(cleared)

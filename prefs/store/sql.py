@@ -100,6 +100,12 @@ class SqlStore:
             return []
         return await self._runner.look(lambda connection: facts.live(connection, stay), snapshot=False)
 
+    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]:
+        wanted = [stay for stay in stays if storable(stay)]
+        if not wanted:
+            return {}
+        return await self._runner.look(lambda connection: facts.live_of(connection, wanted), snapshot=False)
+
     async def put_live(self, stay: str, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
         await self._runner.run(lambda connection: facts.put_live(connection, stay, entries, cleared))
 

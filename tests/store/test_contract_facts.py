@@ -125,6 +125,8 @@ async def test_live_presses_replace_their_keys_only(store: Store) -> None:
     await store.put_live(known.id, [], cleared=["light.night", "no.such.key"])
     assert await store.live(known.id) == [cool]
     assert await store.live("sty_nobody") == await store.live("\0") == []
+    assert await store.live_of([known.id, "sty_nobody", "\0"]) == {known.id: [cool]}
+    assert await store.live_of([]) == {}
 
 
 async def test_another_room_drops_live_presses(store: Store) -> None:
