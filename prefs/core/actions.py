@@ -12,7 +12,7 @@ from prefs.core.entries import Strength
 from prefs.core.labels import KeyLabels, Labels
 from prefs.core.resolved import Effective, Status
 from prefs.core.sentences import fill, labels_of, say
-from prefs.core.values import Kind, Object, Sequence
+from prefs.core.values import Flag, Kind, Object, Sequence
 
 WHOLE = "_"
 EACH = "each"
@@ -72,7 +72,7 @@ def _whole(definition: Definition, value: Any, elements: list[dict[str, Any]], s
     template = words.actions.get(f"{WHOLE}{surface}") or words.actions.get(WHOLE) or "{items}"
     kind = definition.kind
     if isinstance(kind, Object):
-        return _filled(template, kind, value, words)
+        return "" if _denied(kind, value) else _filled(template, kind, value, words)
     if elements:
         spoken = ", ".join(str(element["text"]) for element in elements)
     elif isinstance(kind, Sequence):
@@ -81,6 +81,12 @@ def _whole(definition: Definition, value: Any, elements: list[dict[str, Any]], s
         one = str(value).lower() if isinstance(value, bool) else str(value)
         spoken = words.actions.get(one) or say(kind, value, words, units=False)
     return fill(template, lambda name: spoken if name in ("items", "value") else "")
+
+
+def _denied(kind: Object, value: Any) -> bool:
+    """Whether an object says of itself that there is nothing to do: a flag it must have is false."""
+    musts = (name for name, part in kind.fields.items() if isinstance(part, Flag) and name not in kind.optional)
+    return any(value.get(name) is False for name in musts)
 
 
 def _filled(template: str, kind: Kind, item: Any, words: KeyLabels, inside: str = "") -> str:

@@ -83,7 +83,8 @@ def sentence(definition: Definition, effective: Effective, labels: Labels) -> st
             case "value":
                 return say(definition.kind, effective.value, words)
             case "requested":
-                return _requested(definition, effective, reason, words)
+                lacking = isinstance(reason.missing, list) and reason.missing
+                return (_items if lacking else _requested)(definition, effective, reason, words)
             case "limit":
                 size = next(quantities(definition.kind), None)
                 return "" if reason.limit is None else say(size or definition.kind, reason.limit, words)

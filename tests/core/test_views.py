@@ -137,6 +137,29 @@ def test_actions_are_whole_sentences(surface: str, key: str, value: object, acti
     assert action is None or said == action
 
 
+def test_an_animal_that_does_not_come_is_no_task() -> None:
+    key = "access.service_animal"
+
+    found = {
+        present: shown("housekeeping", entry(key, {"present": present}, "required"), consents=ALL_PURPOSES)[key][
+            "action"
+        ]
+        for present in (True, False)
+    }
+
+    assert str(found[True]).startswith("Animal in the room") and found[False] is None
+
+
+def test_what_is_not_available_is_named_alone() -> None:
+    wish = entry("tv.favorite_channels", [{"network_id": "espn"}, {"network_id": "cnn"}])
+    lineup = (Channel("espn", 35, "sports"), Channel("kvue", 42, "news", "KVUE"))
+
+    reason = shown("guest_app", wish, lineup=lineup)["tv.favorite_channels"]["reason"]
+
+    assert isinstance(reason, dict)
+    assert reason["text"] == "cnn is not available here; you get espn, KVUE instead."
+
+
 def test_no_action_surface_ever_gets_values_or_reasons() -> None:
     entries = [entry(d.key, d.default, "preferred") for d in STANDARD if d.default is not None]
 
