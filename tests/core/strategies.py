@@ -231,6 +231,7 @@ def policies(draw: DrawFn, definition: Definition, number: int) -> Policy:
     force = draw(st.sampled_from(Force))
     quantity = next(values.quantities(definition.kind), None)
     known = sorted({choice for _, choice in values.choices(definition.kind)})
+    only_some = draw(st.booleans())
     low = high = allowed = value = None
     forbidden: tuple[str, ...] = ()
     if force is Force.RECOMMENDED:
@@ -238,7 +239,7 @@ def policies(draw: DrawFn, definition: Definition, number: int) -> Policy:
     elif quantity is not None:
         bounds = [draw(st.integers(quantity.minimum, quantity.maximum)) for _ in range(2)]
         low, high = min(bounds), max(bounds)
-    elif known and draw(st.booleans()):
+    elif known and only_some:
         allowed = tuple(draw(st.lists(st.sampled_from(known), min_size=1, max_size=4, unique=True)))
     elif known:
         forbidden = tuple(draw(st.lists(st.sampled_from(known), min_size=1, max_size=3, unique=True)))
