@@ -44,8 +44,8 @@ LOWEST_ENTRY = _CLASS[ProvenanceKind.OBSERVED]
 class Candidate:
     """One thing that asks for a value of a key, or against one.
 
-    `known_as` names its class in `CLASS_ORDER`, `standing` says that it was stated under another key that stands for this
-    one. `value` may be less than `stated` where refusals struck elements, and then `struck` is the code of why.
+    `known_as` names its class in `CLASS_ORDER`, `standing` says that it was stated under another key that stands for
+    this one. `value` may be less than `stated` where refusals struck elements, and then `struck` is the code of why.
     """
 
     id: str

@@ -176,6 +176,8 @@ class Object:
         if not isinstance(raw, dict):
             _fault(faults, pointer, "WRONG_TYPE", "must be an object with " + ", ".join(self.fields))
             return None
+        if not raw:
+            _fault(faults, pointer, "MISSING_FIELD", "must have at least one of " + ", ".join(self.fields))
         for unknown in raw.keys() - self.fields.keys():
             where = f"{pointer}/{escape(str(unknown))}"
             _fault(faults, where, "UNKNOWN_FIELD", "is not a field; known: " + ", ".join(self.fields))
