@@ -74,7 +74,7 @@ def _whole(definition: Definition, value: Any, elements: list[dict[str, Any]], s
     if isinstance(kind, Object):
         return "" if _denied(kind, value) else _filled(template, kind, value, words)
     if elements:
-        spoken = ", ".join(str(element["text"]) for element in elements)
+        spoken = words.separator.join(str(element["text"]) for element in elements)
     elif isinstance(kind, Sequence):
         return ""
     else:

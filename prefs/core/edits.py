@@ -128,10 +128,12 @@ def revert(
     reverted: list[KeyChange] = []
     conflicting: list[KeyChange] = []
     for key_change in undone.keys:
-        wanted = [e for e in key_change.removed if not expired(e, author.at)]
-        removed = [e for e in document.of(key_change.key) if any(same(e, other) for other in key_change.added)]
-        missing = [e for e in wanted if not any(same(e, other) for other in document.of(key_change.key))]
-        removed = [e for e in removed if not any(same(e, other) for other in wanted)]
+        slots = {e.slot for e in (*key_change.removed, *key_change.added)}
+        standing = [e for e in document.of(key_change.key) if e.slot in slots]
+        before = _rolled_back(document.of(key_change.key), key_change.key, past.since(version - 1))
+        before = [e for e in before if e.slot in slots and not expired(e, author.at)]
+        removed = [e for e in standing if not any(same(e, other) for other in before)]
+        missing = [e for e in before if not any(same(e, other) for other in standing)]
         if not removed and not missing:
             continue
         if key_change.key in later:

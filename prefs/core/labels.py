@@ -12,7 +12,10 @@ FALLBACK_LANGUAGE = "en"
 
 @dataclass(frozen=True, slots=True)
 class KeyLabels:
-    """Labels of one key. `choices` and `fields` are by id; `actions` too, with `_` for the sentence as a whole."""
+    """Labels of one key. `choices` and `fields` are by id; `actions` too, with `_` for the sentence as a whole.
+
+    `separator` stands between the elements of a list, as the language writes one.
+    """
 
     title: str
     help: str
@@ -20,6 +23,7 @@ class KeyLabels:
     fields: Mapping[str, str] = field(default_factory=dict)
     actions: Mapping[str, str] = field(default_factory=dict)
     review: str = "machine"
+    separator: str = ", "
 
 
 @dataclass(frozen=True, slots=True)

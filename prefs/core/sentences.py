@@ -49,7 +49,7 @@ def say(kind: Kind, value: Any, words: KeyLabels, units: bool = True) -> str:
     if isinstance(kind, Flag):
         return words.choices.get(str(value).lower(), "✓" if value else "✗")
     if isinstance(kind, Sequence):
-        return ", ".join(_item(kind, item, words) for item in value)
+        return words.separator.join(_item(kind, item, words) for item in value)
     if isinstance(kind, Object):
         shown = (say(part, value[name], words, units) for name, part in kind.fields.items() if name in value)
         return " · ".join(text for text in shown if text)
@@ -106,5 +106,5 @@ def _requested(definition: Definition, effective: Effective, reason: Reason, wor
 
 def _items(definition: Definition, effective: Effective, reason: Reason, words: KeyLabels) -> str:
     if isinstance(reason.missing, list):
-        return ", ".join(words.choices.get(one, one) for one in reason.missing)
+        return words.separator.join(words.choices.get(one, one) for one in reason.missing)
     return _requested(definition, effective, reason, words)

@@ -6,6 +6,7 @@ error that leaves the real one without its word. Both are refused. Pure: no file
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from prefs.core import values
@@ -51,7 +52,10 @@ def parse_labels(file: str, raw: Mapping[str, Any]) -> Labels:
         name=meta["name"],
         direction=meta["direction"],
         areas=_texts(file, "", "areas", raw.get("areas", {})),
-        keys={key: parse_key_labels(file, key, body, meta["review"]) for key, body in keys.items()},
+        keys={
+            key: replace(parse_key_labels(file, key, body, meta["review"]), separator=meta.get("separator", ", "))
+            for key, body in keys.items()
+        },
         strengths=_texts(file, "", "strengths", raw.get("strengths", {})),
         reasons=_texts(file, "", "reasons", raw.get("reasons", {})),
         warnings=_texts(file, "", "warnings", raw.get("warnings", {})),
