@@ -28,6 +28,7 @@ LIBRARY_ERRORS: tuple[type[Exception], ...] = (
     pysqlite.Error,
     OSError,
     TimeoutError,
+    UnicodeEncodeError,  # a lone surrogate met a driver
 )
 
 CONNECT_TIMEOUT_S = 0.7  # a refused or silent server is known to be gone within a second

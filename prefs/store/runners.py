@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
-from prefs.core.errors import PrefsError, StoreUnavailable
+from prefs.core.errors import PrefsError, Refused, StoreUnavailable
 from prefs.store.engines import (
     LIBRARY_ERRORS,
     POOL_TIMEOUT_S,
@@ -34,10 +34,20 @@ def open_runner(url: URL) -> Runner:
     return PostgresRunner(url) if url.get_backend_name() == "postgresql" else SqliteRunner(url)
 
 
-def unavailable(error: Exception) -> StoreUnavailable:
+def translated(error: Exception) -> PrefsError:
     """Without the statement and its parameters, which hold what guests said."""
+    if _cannot_be_stored(error):
+        return Refused("The database cannot hold this value: NUL, a lone surrogate, or a number too large.")
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     return StoreUnavailable(f"The database failed: {type(cause).__name__}: {str(cause)[:200]}")
+
+
+def _cannot_be_stored(error: Exception) -> bool:
+    """asyncpg says so with a ValueError before sending, PostgreSQL with a data error, pysqlite with Python's own."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return state.startswith("22") or isinstance(error.orig.__cause__, ValueError)
+    return isinstance(error, UnicodeEncodeError)
 
 
 class PostgresRunner:
@@ -75,7 +85,7 @@ class PostgresRunner:
         except LIBRARY_ERRORS as error:
             if getattr(getattr(error, "orig", None), "sqlstate", None) == READ_ONLY:
                 await self._engine.dispose()  # connect anew: by then the name leads to the new primary
-            raise unavailable(error) from error
+            raise translated(error) from error
 
     async def _once[T](self, engine: AsyncEngine, work: Look[T]) -> T:
         async with engine.connect() as connection:
@@ -126,7 +136,7 @@ class SqliteRunner:
             with self._reading.connect() as connection:
                 return work(connection)
         except LIBRARY_ERRORS as error:
-            raise unavailable(error) from error
+            raise translated(error) from error
 
     def _run[T](self, work: Work[T], unit: Unit) -> T:
         if unit.abandoned:
@@ -135,7 +145,7 @@ class SqliteRunner:
             with self._writing.connect() as connection:
                 return transact(connection, work, unit)
         except LIBRARY_ERRORS as error:
-            raise unavailable(error) from error
+            raise translated(error) from error
 
     async def close(self) -> None:
         await self._waiter.close()

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -100,6 +101,7 @@ def _on_postgresql(element: CurrentTransaction, compiler: SQLCompiler, **_: Any)
 
 # Ids and keys sort by code point on every engine, whatever the database's own locale.
 KEY = Text().with_variant(Text(collation="C"), "postgresql")
+ischema_names["xid8"] = TransactionId  # so that reflecting a database knows the type
 XID = TransactionId().with_variant(BigInteger(), "sqlite")
 JSON_OR_NULL = JSON(none_as_null=True)
 
