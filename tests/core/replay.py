@@ -38,6 +38,7 @@ from prefs.core.views import render
 from prefs.definitions import load_standard
 
 FOLDER = Path(__file__).parent.parent / "cases"
+WRITES = FOLDER / "writes.json"
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 GUEST = "gst_case"
 
@@ -80,6 +81,8 @@ def standard() -> Catalogue:
 def cases() -> tuple[Case, ...]:
     found = []
     for file in sorted(FOLDER.glob("*.json")):
+        if file == WRITES:
+            continue
         for body in json.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)["cases"]:
             found.append(Case(file.stem, body["name"], body["rule"], body))
     return tuple(found)

@@ -11,7 +11,7 @@ from prefs.core.entries import ScopeKind, Strength
 from tests.core.replay import Case, cases, catalogue_of, checked, differences
 
 RULE = re.compile(r"resolving ([1-9]|1\d|2\d)|design \d+(\.\d)?|domain [A-E]\d+|S[1-7]")
-WRITE_RULES = {12}  # decided at the write, where nothing is resolved: see the tests of edits
+WRITE_RULES = {12}  # decided at the write, where nothing is resolved: see `writes.json`
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.title)
