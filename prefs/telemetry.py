@@ -30,6 +30,9 @@ STORE_SECONDS = Histogram("guestprefs_store_seconds", "Time inside the store.", 
 STORE_FAILURES = Counter("guestprefs_store_failures", "Times the database did not answer.", ["operation"])
 PROBLEMS = Counter("guestprefs_problems", "Problem documents sent.", ["code"])
 
+# Without the values of local variables: those are tokens, guests and what they prefer.
+TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
 
 def strike_guests(line: str) -> str:
     return _GUEST.sub("gst_*", line)
@@ -47,7 +50,7 @@ def configure(level: str = "info") -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.dict_tracebacks,
+        TRACEBACKS,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
