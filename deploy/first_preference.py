@@ -7,12 +7,9 @@ tokens come from there, as an operator would make them.
 import json
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from typing import Any
-
-READY_TIMEOUT_S = 90.0
 
 
 def call(method: str, url: str, token: str = "", body: Any = None) -> Any:
@@ -30,24 +27,11 @@ def call(method: str, url: str, token: str = "", body: Any = None) -> Any:
         raise SystemExit(f"{method} {url}: {error.code} {error.read().decode(errors='replace')}") from error
 
 
-def wait_until_ready(base: str) -> None:
-    deadline = time.monotonic() + READY_TIMEOUT_S
-    while True:
-        try:
-            with urllib.request.urlopen(f"{base}/readyz", timeout=2):
-                return
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise SystemExit(f"{base}/readyz did not answer in {READY_TIMEOUT_S:.0f} s: {error}") from error
-            time.sleep(0.2)
-
-
 def main(base: str, *inside: str) -> None:
     def token(*claims: str) -> str:
         command = [*inside, "guestprefs", "token", *claims]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    wait_until_ready(base)
     service = token("--role", "service", "--surface", "guest_app", "--permission", "guests.all")
     guest = call("POST", f"{base}/v1/guests", service, {"display_name": "Nino"})["guest"]
     own = token("--role", "guest", "--surface", "guest_app", "--guest", guest)

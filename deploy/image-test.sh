@@ -23,7 +23,7 @@ finish() {
     docker | podman) if [ -n "$container" ]; then "$kind" rm --force --volumes "$container" >/dev/null 2>&1 || true; fi ;;
     buildah) if [ -n "$container" ]; then buildah rm "$container" >/dev/null 2>&1 || true; fi ;;
     esac
-    if [ "$code" -ne 0 ] && [ -s "$log" ]; then say "the container said:"; tail -n 40 "$log"; fi
+    if [ "$code" -ne 0 ] && [ -s "$log" ]; then say "the container said:"; tail -n 40 "$log" | cut -c 1-600; fi
     rm -rf "$work"
 }
 trap finish EXIT
@@ -130,6 +130,12 @@ say "building with $kind"
 build >"$work/build.log" 2>&1 || { tail -n 30 "$work/build.log"; say "FAILED: the image does not build"; exit 1; }
 say "starting"
 start
+for attempt in $(seq 300); do
+    if .venv/bin/python -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=2)' "$url/readyz" 2>/dev/null; then break; fi
+    kill -0 "$runner" 2>/dev/null || { say "FAILED: the container ended before it was ready"; exit 1; }
+    [ "$attempt" -lt 300 ] || { say "FAILED: the container is not ready after a minute"; exit 1; }
+    sleep 0.2
+done
 .venv/bin/python deploy/first_preference.py "$url" "${inside[@]}"
 "${inside[@]}" python -c '
 import importlib.util, os, shutil, sys
