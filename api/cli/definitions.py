@@ -60,7 +60,8 @@ def apply(settings: Settings, path: Path, *, plan: bool, migrate: bool) -> str:
 async def _put(settings: Settings, key: str, body: dict[str, Any], plan: bool, migrate: bool) -> Any:
     house = await open_house(settings)
     try:
-        return await house.definitions.put(OPERATOR, key, body, plan=plan, migrate=migrate)
+        answer = await house.definitions.put(OPERATOR, key, body, plan=plan, migrate=migrate)
+        return answer.body
     finally:
         await house.close()
 

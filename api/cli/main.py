@@ -3,7 +3,6 @@
 Exit codes: 0 done; 1 something is wrong, said in one sentence on stderr; 2 the command line itself is wrong.
 """
 
-import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -179,12 +178,13 @@ def version() -> None:
 
 def main() -> None:
     """Run a command; a failure is one sentence, never a traceback."""
-    if sys.platform != "win32":
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `guestprefs openapi | head` is no error
     try:
         app()
     except (CommandFault, PrefsError) as fault:
         console.complain(str(fault))
+        sys.exit(1)
+    except BrokenPipeError:  # `guestprefs openapi | head` has seen enough
+        sys.stdout = None  # type: ignore[assignment] - or the interpreter complains once more when it flushes
         sys.exit(1)
     except KeyboardInterrupt:
         console.complain("stopped.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import json
 import re
 import shutil
@@ -9,15 +11,19 @@ import stat
 from datetime import timedelta
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
 import pytest
 
 from api.auth import Verifier, load_keys
-from prefs.bootstrap import SystemClock
-from prefs.core.callers import Role
+from api.cli.demo_guests import demo_guest
+from prefs.bootstrap import SystemClock, open_house
+from prefs.core.callers import Caller, Role
+from prefs.core.entries import PROFILE
 from prefs.core.errors import Unauthenticated
-from tests.cli.served import guestprefs
+from prefs.settings import Settings
+from tests.cli.served import guestprefs, guestprefs_process
 from tests.servers import free_port
 
 COMMANDS = ("serve", "migrate", "seed", "token", "keys", "catalogue", "openapi", "doctor", "version")
@@ -55,7 +61,14 @@ def test_a_wrong_command_line_is_exit_code_2(tmp_path: Path, words: tuple[str, .
 
 
 def test_version_names_program_and_python(tmp_path: Path) -> None:
-    assert re.fullmatch(r"guestprefs \d+\.\d+\.\d+\S* on Python 3\.\d+\.\d+\n", guestprefs(tmp_path, "version").stdout)
+    done = guestprefs_process(tmp_path, "version")
+    assert re.fullmatch(r"guestprefs \d+\.\d+\.\d+\S* on Python 3\.\d+\.\d+\n", done.stdout)
+
+
+def test_a_fault_ends_a_process_with_one_sentence_and_code_1(tmp_path: Path) -> None:
+    done = guestprefs_process(tmp_path, "seed")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "guestprefs migrate" in one_sentence(done.stderr)
 
 
 class TestKeysAndTokens:
@@ -218,7 +231,7 @@ class TestCatalogue:
         done = guestprefs(folder.parent, "catalogue", "check", str(file))
         assert done.returncode == 1
         said = one_sentence(done.stderr)
-        for part in ("climate.toml", "climate.", "merge", "replce"):
+        for part in ("climate.toml", "climate.temperature.occupied", "merge", "must be one of replace"):
             assert part in said
 
     def test_a_file_that_is_not_there_is_said(self, tmp_path: Path) -> None:
@@ -226,21 +239,52 @@ class TestCatalogue:
         assert done.returncode == 1
         assert "nothing.toml" in one_sentence(done.stderr)
 
-    def test_an_extension_is_applied_and_narrowing_it_in_use_is_refused(self, migrated: Path) -> None:
+    def test_an_extension_in_use_is_narrowed_only_with_a_plan_to_migrate(self, migrated: Path) -> None:
         file = migrated / "spa.json"
         file.write_text(json.dumps(SPA), encoding="utf-8")
-        done = guestprefs(migrated, "catalogue", "apply", "spa.json")
-        assert done.returncode == 0, done.stderr
-        again = guestprefs(migrated, "catalogue", "apply", "spa.json", "--plan")
-        assert again.returncode == 0, again.stderr
+        applied = guestprefs(migrated, "catalogue", "apply", "spa.json")
+        assert applied.returncode == 0, applied.stderr
+        assert guestprefs(migrated, "seed", "--guests", "1").returncode == 0
+        asyncio.run(state(migrated / "data", "spa.music", "piano"))
+        narrower = copy.deepcopy(SPA)
+        narrower["definition"]["value"]["choices"] = ["silence", "birds"]
+        del narrower["labels"]["en"]["choices"]["piano"]
+        file.write_text(json.dumps(narrower), encoding="utf-8")
+        refused = guestprefs(migrated, "catalogue", "apply", "spa.json")
+        assert refused.returncode == 1
+        assert "--migrate" in one_sentence(refused.stderr)
+        planned = guestprefs(migrated, "catalogue", "apply", "spa.json", "--plan")
+        assert planned.returncode == 0, planned.stderr
+        assert guestprefs(migrated, "catalogue", "apply", "spa.json").returncode == 1
+        moved = guestprefs(migrated, "catalogue", "apply", "spa.json", "--migrate")
+        assert moved.returncode == 0, moved.stderr
+
+    def test_a_wrong_extension_is_refused_by_field(self, migrated: Path) -> None:
         broken = {**SPA, "definition": {**SPA["definition"], "merge": "sum"}}
-        file.write_text(json.dumps(broken), encoding="utf-8")
+        (migrated / "spa.json").write_text(json.dumps(broken), encoding="utf-8")
         refused = guestprefs(migrated, "catalogue", "apply", "spa.json")
         assert refused.returncode == 1
         assert "merge" in one_sentence(refused.stderr)
 
+    @pytest.mark.parametrize(("name", "text"), [("a.json", "{"), ("a.toml", "= 1"), ("a.json", "[]"), ("a.json", "{}")])
+    def test_a_file_that_is_no_extension_is_said(self, migrated: Path, name: str, text: str) -> None:
+        (migrated / name).write_text(text, encoding="utf-8")
+        done = guestprefs(migrated, "catalogue", "apply", name)
+        assert done.returncode == 1
+        assert name in one_sentence(done.stderr)
 
-SPA = {
+
+async def state(data: Path, key: str, value: str) -> None:
+    """What the first demo guest says about a key."""
+    house = await open_house(Settings(data=data))
+    try:
+        guest = demo_guest(0, SystemClock().now()).id
+        await house.preferences.patch(Caller(guest, Role.GUEST, "guest_app"), guest, PROFILE, {key: value})
+    finally:
+        await house.close()
+
+
+SPA: dict[str, Any] = {
     "key": "spa.music",
     "area": "spa",
     "definition": {
@@ -252,12 +296,13 @@ SPA = {
         "sensitivity": "P0",
         "purpose": "service_delivery",
         "surfaces": {"front_desk": "value", "guest_app": "value"},
-        "clamp": "substitute",
+        "clamp": "nearest_choice",
         "retention": "stated",
         "value": {"kind": "choice", "choices": ["silence", "birds", "piano"]},
     },
     "labels": {
         "en": {
+            "area": "Spa",
             "title": "Spa music",
             "help": "What plays during a treatment.",
             "choices": {"silence": "Silence", "birds": "Birds", "piano": "Piano"},
