@@ -18,8 +18,8 @@ from prefs.core.errors import Fault
 
 type Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 
-TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
-LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-[A-Za-z0-9]{2,8})*")
+TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-[A-Za-z0-9]{2,8})*", re.ASCII)
 LANGUAGE_MAX = 35
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -59,7 +59,7 @@ class Quantity:
             _fault(faults, pointer, "WRONG_UNIT", f"unit must be one of {', '.join(self.accepts)}, not {given[:40]}")
             return None
         try:
-            number = units.parse_number(raw)
+            number = units.parse_number(None if isinstance(raw, str) else raw)  # "20" is a text in JSON
         except ValueError as error:
             _fault(faults, pointer, "WRONG_TYPE", str(error))
             return None
