@@ -47,7 +47,7 @@ def _property(property_id: str, body: object, catalogue: Catalogue, version: int
     for room, declared in table.members("rooms", ROOMS_MAX):
         declared.known("capabilities")
         if not 0 < len(room) <= 20 or not values.clean_text(room):
-            table.fault(f"rooms/{room}", "WRONG_LENGTH", "a room number must have 1 to 20 characters")
+            faults.append(Fault(declared.pointer, "WRONG_LENGTH", "a room number must have 1 to 20 characters"))
         rooms[room] = _capabilities(declared, needs)
     return Property(
         id=property_id,
