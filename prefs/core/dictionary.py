@@ -118,7 +118,8 @@ def _check_whole(where: Where, d: Definition) -> None:
         raise where.refuse("merge", "object goes only with objects")
     scalar_strictest = d.merge is Merge.STRICTEST and isinstance(d.kind, (Choice, Flag))
     expected: set[Any] = {False, True} if isinstance(d.kind, Flag) else set(getattr(d.kind, "choices", ()))
-    if scalar_strictest and (set(d.strictest_order) != expected or len(d.strictest_order) != len(expected)):
+    ordered = [one for one in d.strictest_order if isinstance(one, (str, bool))]
+    if scalar_strictest and (set(ordered) != expected or len(d.strictest_order) != len(expected)):
         raise where.refuse("strictest_order", "must list every choice once, weakest first")
     if ScopeKind.ROOM in d.scopes and (d.capability is None or d.capability.source != "room"):
         raise where.refuse("scopes", "room is only for keys with a room capability")
@@ -259,5 +260,7 @@ def check_references(file: str, definitions: Iterable[Definition]) -> None:
             raise where.refuse("stands_for.key", f"{d.stands_for.key} is not a key")
         if d.stands_for and by_key[d.stands_for.key].stands_for:
             raise where.refuse("stands_for.key", "standing for a key does not chain")
+        if d.stands_for and by_key[d.stands_for.key].kind != d.kind:
+            raise where.refuse("stands_for.key", f"{d.stands_for.key} holds another kind of value")
         if d.deprecated_by and d.deprecated_by not in by_key:
             raise where.refuse("deprecated_by", f"{d.deprecated_by} is not a key")

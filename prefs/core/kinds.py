@@ -107,7 +107,7 @@ def _sequence(where: Where, field: str, table: Mapping[str, Any], exclusive: Any
     if not 1 <= most <= 100:
         raise where.refuse(f"{field}.max_items", "must be between 1 and 100")
     id_field = table.get("id")
-    if id_field is not None and not (isinstance(items, Object) and id_field in items.fields):
+    if id_field is not None and not (isinstance(items, Object) and id_field in list(items.fields)):
         raise where.refuse(f"{field}.id", "must name a field of the items")
     if table["kind"] == "set" and not isinstance(items, Choice):
         raise where.refuse(f"{field}.items", "a set holds choices; use a list for anything else")

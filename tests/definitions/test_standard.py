@@ -1,5 +1,6 @@
 """The 67 standard keys against the data dictionary they come from, written out here a second time on purpose."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -297,7 +298,7 @@ def test_temperatures_take_both_units_exactly() -> None:
     kind = named("climate.temperature.occupied").kind
     faults: list[Any] = []
     assert kind.check(72, "[degF]", "", faults) == 2222
-    assert kind.check("20.5", None, "", faults) == 2050
+    assert kind.check(Decimal("20.5"), None, "", faults) == 2050
     assert faults == []
     kind.check(61, None, "", faults)
     assert [fault.code for fault in faults] == ["OUT_OF_RANGE"]
