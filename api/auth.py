@@ -123,10 +123,10 @@ def _registry(algorithm: str) -> jws.JWSRegistry:
 class Verifier:
     """Tokens to callers. Raises Unauthenticated with a reason that helps the holder of a token and nobody else."""
 
-    def __init__(self, keys: Sequence[Key], issuer: str, audience: str) -> None:
+    def __init__(self, keys: Sequence[Key], issuer: str, audience: str, remembered_max: int = CACHE_MAX) -> None:
         self._by_id = {key.kid: key for key in keys if key.kid}
         self._only = keys[0] if len(keys) == 1 else None
-        self._issuer, self._audience = issuer, audience
+        self._issuer, self._audience, self._remembered_max = issuer, audience, remembered_max
         self._remembered: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -146,7 +146,7 @@ class Verifier:
         with self._lock:
             self._remembered[digest] = caller, min(expires, moment + REMEMBERED_SECONDS)
             self._remembered.move_to_end(digest)
-            while len(self._remembered) > CACHE_MAX:
+            while len(self._remembered) > self._remembered_max:
                 self._remembered.popitem(last=False)
         return caller
 

@@ -5,11 +5,13 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from api.schemas import problems
 from prefs import telemetry
 from prefs.core import errors
+from prefs.core.values import escape
 
 STATUSES: Mapping[type[errors.PrefsError], int] = {
     errors.PrefsError: 500,
@@ -56,8 +58,7 @@ def _particulars(error: errors.PrefsError) -> tuple[list[dict[str, Any]], dict[s
         case errors.InvalidEdit():
             return [_shown(fault) for fault in error.faults], {}
         case errors.CatalogueInvalid():
-            pointer = "/" + error.field.replace(".", "/") if error.field else ""
-            return [{"pointer": pointer, "code": error.code, "detail": error.reason}], {}
+            return [{"pointer": _pointer_of(error.field), "code": error.code, "detail": error.reason}], {}
         case errors.VersionMoved():
             fault = {"parameter": "If-Match", "code": error.code, "detail": str(error)}
             return [fault], {"current_version": error.current}
@@ -78,6 +79,14 @@ def _shown(fault: errors.Fault) -> dict[str, Any]:
     """A pointer starts with a slash or is empty (RFC 6901); anything else names a parameter."""
     place = "pointer" if fault.pointer.startswith("/") or not fault.pointer else "parameter"
     return {place: fault.pointer, "code": fault.code, "detail": fault.detail}
+
+
+def _pointer_of(field: str) -> str:
+    """A field of a definition as the body of a PUT holds it: the catalogue names them as its files do."""
+    if not field:
+        return ""
+    names = [escape(name) for name in field.split(".")]
+    return "/" + "/".join(names if names[0] in ("area", "definition", "labels") else ["definition", *names])
 
 
 def _respond(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
@@ -102,7 +111,17 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     code = problems.PLAIN_CODES.get(status, "REFUSED" if status < 500 else "INTERNAL")
     detail = NOT_FOUND if status == 404 else error.detail
     problem = problems.build(status, code, detail, _request_id(request))
-    return _respond(problem, error.headers)
+    return _respond(problem, {"allow": _allowed(request)} if status == 405 else error.headers)
+
+
+def _allowed(request: Request) -> str:
+    """Every method of the path; the router names only those of the first route that matches it."""
+    path, methods = request.scope["path"], set[str]()
+    for found in iter_route_contexts(request.app.routes):
+        route = found.original_route
+        if isinstance(route, APIRoute) and route.path_regex.match(path):
+            methods |= route.methods
+    return ", ".join(sorted(methods))
 
 
 async def on_validation_error(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from api.deps import GUARDED, CallerDep, DefinitionsDep, LanguageDep, ObjectDep
 from api.schemas import catalogue as shapes
 from api.schemas.document import answers, takes
-from api.schemas.representations import respond
+from api.schemas.representations import told
 
 router = APIRouter(tags=["catalogue"], dependencies=GUARDED)
 
@@ -17,7 +17,7 @@ Key = Annotated[
         pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){1,5}$",
         max_length=100,
         description="The definition's key.",
-        examples=["lumen.arrival.welcome_drink_place"],
+        examples=["lumen.arrival.drink"],
     ),
 ]
 Plan = Annotated[bool, Query(description="Only say what the change would do to stored entries.")]
@@ -29,9 +29,8 @@ async def get_catalogue(
     request: Request, caller: CallerDep, definitions: DefinitionsDep, language: LanguageDep
 ) -> Response:
     """Every definition with its labels, grouped and ordered: all that a client needs to draw an editor."""
-    listing = await definitions.listing(language)
-    headers = {"content-language": listing["language"]}
-    return respond(request, listing, listing["version"], headers=headers)
+    answer = await definitions.listing(language)
+    return told(request, answer, headers={"content-language": answer.body["language"]})
 
 
 @router.put(
@@ -46,11 +45,12 @@ async def put_definition(
     caller: CallerDep,
     definitions: DefinitionsDep,
     body: ObjectDep,
+    language: LanguageDep,
     plan: Plan = False,
     migrate: Migrate = False,
 ) -> Response:
     """Add or replace a definition; refused with counts where stored entries would no longer fit."""
-    return respond(request, await definitions.put(caller, key, body, plan=plan, migrate=migrate))
+    return told(request, await definitions.put(caller, key, body, plan=plan, migrate=migrate, language=language))
 
 
 @router.delete("/v1/catalogue/{key}", response_model=shapes.CatalogueChange, responses=answers(shapes.CHANGE_EXAMPLE))
@@ -63,4 +63,4 @@ async def delete_definition(
     migrate: Migrate = False,
 ) -> Response:
     """Delete a definition; refused with counts while it is in use."""
-    return respond(request, await definitions.delete(caller, key, plan=plan, migrate=migrate))
+    return told(request, await definitions.delete(caller, key, plan=plan, migrate=migrate))

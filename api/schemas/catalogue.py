@@ -4,7 +4,7 @@ from typing import Any, NotRequired, TypedDict
 
 from pydantic import with_config
 
-from api.schemas.preferences import FORBID
+from api.schemas.preferences import FORBID, Strength
 
 
 @with_config(FORBID)
@@ -14,14 +14,69 @@ class Area(TypedDict):
     order: int
 
 
-class CataloguedDefinition(TypedDict):
-    """One key with all that a client needs to draw its editor; members beyond these depend on the kind of value."""
+@with_config(FORBID)
+class Language(TypedDict):
+    language: str
+    name: str
+
+
+@with_config(FORBID)
+class Group(TypedDict):
+    """At most `max` of the members may be stated together in one scope and context."""
+
+    id: str
+    members: list[str]
+    max: int
+    reason: str
+
+
+@with_config(FORBID)
+class SpecialWhen(TypedDict):
+    strengths: list[str]
+    values: list[str]
+
+
+@with_config(FORBID)
+class StandsFor(TypedDict):
+    key: str
+    time_of_day: str
+
+
+@with_config(FORBID)
+class Capability(TypedDict):
+    name: str
+    source: str
+
+
+@with_config(FORBID)
+class Definition(TypedDict):
+    """One key with all that a client needs to draw its editor; `value` describes the kind of value."""
 
     key: str
     area: str
     order: int
     title: str
     help: str
+    review: str
+    value: dict[str, Any]
+    merge: str
+    scopes: list[str]
+    contexts: list[str]
+    strengths: list[Strength]
+    sensitivity: str
+    purpose: str
+    purposes: NotRequired[dict[str, str]]
+    surfaces: dict[str, str]
+    default: Any
+    clamp: str
+    retention: str
+    fixed_strength: NotRequired[Strength]
+    special_when: NotRequired[SpecialWhen]
+    stands_for: NotRequired[StandsFor]
+    capability: NotRequired[Capability]
+    strictest_order: NotRequired[list[Any]]
+    codes: NotRequired[list[str]]
+    deprecated_by: NotRequired[str]
 
 
 @with_config(FORBID)
@@ -31,16 +86,52 @@ class Catalogue(TypedDict):
     version: int
     language: str
     direction: str
+    languages: list[Language]
     areas: list[Area]
-    definitions: list[CataloguedDefinition]
-    strengths: NotRequired[dict[str, str]]
-    groups: NotRequired[list[dict[str, Any]]]
+    strengths: dict[str, str]
+    contexts: dict[str, list[str]]
+    groups: list[Group]
+    definitions: list[Definition]
 
 
+# A member whose name is a word of Python.
+_From = TypedDict("_From", {"from": Any})
+
+
+@with_config(FORBID)
+class PlanStep(_From):
+    """Stored entries of one value, strength and scope, and what would become of them."""
+
+    reason: str
+    outcome: str
+    to: Any
+    strength: Strength
+    scope: str
+    count: int
+
+
+@with_config(FORBID)
+class Plan(TypedDict):
+    counts: dict[str, int]
+    steps: list[PlanStep]
+    more_steps: int
+
+
+@with_config(FORBID)
+class Migrated(TypedDict):
+    guests: int
+    counts: dict[str, int]
+
+
+@with_config(FORBID)
 class CatalogueChange(TypedDict):
-    """What became of a change to the catalogue: done, or planned with the counts of stored entries it would touch."""
+    """What became of a change: done at a new version, or, asked for a plan, what it would do to stored entries."""
 
     key: str
+    version: NotRequired[int]
+    definition: NotRequired[Definition]
+    migrated: NotRequired[Migrated]
+    plan: NotRequired[Plan]
 
 
 DEFINITION_SCHEMA: dict[str, Any] = {
@@ -60,36 +151,64 @@ DEFINITION_SCHEMA: dict[str, Any] = {
 DEFINITION_EXAMPLE: dict[str, Any] = {
     "area": "arrival",
     "definition": {
-        "kind": {"type": "choice", "choices": ["garden", "roof", "lobby"]},
+        "order": 90,
+        "merge": "replace",
         "scopes": ["profile", "property", "stay"],
+        "contexts": [],
         "strengths": ["preferred", "no_preference"],
         "sensitivity": "P0",
         "purpose": "service_delivery",
-        "surfaces": {"guest_app": "value", "front_desk": "value"},
-        "merge": "replace",
-        "retention": "profile",
+        "surfaces": {"front_desk": "value", "guest_app": "value"},
+        "clamp": "nearest_choice",
+        "retention": "stated",
+        "value": {"kind": "choice", "choices": ["tea", "coffee", "water"]},
+        "reasons": {
+            "scopes": "A drink is a matter of place and trip.",
+            "purpose": "The desk offers it.",
+            "retention": "A plain wish.",
+        },
     },
     "labels": {
         "en": {
-            "title": "Where to have the welcome drink",
-            "help": "Served within ten minutes of arrival.",
-            "choices": {"garden": "Garden", "roof": "Roof terrace", "lobby": "Lobby"},
+            "title": "Welcome drink",
+            "help": "Brought to you on arrival.",
+            "choices": {"tea": "Tea", "coffee": "Coffee", "water": "Water"},
         }
     },
+}
+_SHOWN_EXAMPLE: dict[str, Any] = {
+    "key": "lumen.arrival.drink",
+    "area": "arrival",
+    "order": 90,
+    "title": "Welcome drink",
+    "help": "Brought to you on arrival.",
+    "review": "source",
+    "value": {"kind": "choice", "choices": [{"id": "tea", "label": "Tea"}, {"id": "coffee", "label": "Coffee"}]},
+    "merge": "replace",
+    "scopes": ["stay", "property", "profile"],
+    "contexts": [],
+    "strengths": ["preferred", "no_preference"],
+    "sensitivity": "P0",
+    "purpose": "service_delivery",
+    "surfaces": {"front_desk": "value", "guest_app": "value"},
+    "default": None,
+    "clamp": "nearest_choice",
+    "retention": "stated",
 }
 CATALOGUE_EXAMPLE: dict[str, Any] = {
     "version": 1,
     "language": "en",
     "direction": "ltr",
-    "areas": [{"id": "climate", "title": "Temperature and air", "order": 1}],
-    "definitions": [
-        {
-            "key": "climate.temperature.occupied",
-            "area": "climate",
-            "order": 1,
-            "title": "Room temperature",
-            "help": "The temperature while you are in the room.",
-        }
-    ],
+    "languages": [{"language": "en", "name": "English"}],
+    "areas": [{"id": "arrival", "title": "Arrival and service", "order": 7}],
+    "strengths": {"required": "must", "preferred": "would like"},
+    "contexts": {"trip": ["business", "leisure", "group"]},
+    "groups": [],
+    "definitions": [_SHOWN_EXAMPLE],
 }
-CHANGE_EXAMPLE: dict[str, Any] = {"key": "lumen.arrival.welcome_drink_place"}
+CHANGE_EXAMPLE: dict[str, Any] = {
+    "key": "lumen.arrival.drink",
+    "version": 2,
+    "definition": _SHOWN_EXAMPLE,
+    "migrated": {"guests": 0, "counts": {}},
+}

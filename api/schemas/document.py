@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
@@ -62,6 +63,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schemas.update({shape["title"]: shape for shape in _SHAPES})
     components["schemas"] = dict(sorted(schemas.items()))
     components["responses"] = {f"Problem{status}": _problem_response(status) for status in (*_ANY_WRITE, 500)}
+    _restore_examples(app, document)
     for path, method, operation in operations(document):
         responses = operation["responses"]
         responses.pop("422", None)
@@ -71,6 +73,22 @@ def describe(app: FastAPI) -> dict[str, Any]:
         elif path == "/readyz":
             responses["503"] = {"$ref": "#/components/responses/Problem503"}
     return document
+
+
+def _restore_examples(app: FastAPI, document: dict[str, Any]) -> None:
+    """FastAPI drops every null from the document, also from examples, where null is what is meant."""
+    for found in iter_route_contexts(app.routes):
+        route = found.original_route
+        if not isinstance(route, APIRoute) or not route.include_in_schema:
+            continue
+        operation = document["paths"][route.path][next(iter(route.methods)).lower()]
+        told = {str(status): response.get("content", {}) for status, response in route.responses.items()}
+        written = [(operation["responses"][status]["content"], content) for status, content in told.items() if content]
+        taken = (route.openapi_extra or {}).get("requestBody", {}).get("content", {})
+        for shown, content in [*written, *([(operation["requestBody"]["content"], taken)] if taken else [])]:
+            for media, described in content.items():
+                if "example" in described:
+                    shown[media]["example"] = described["example"]
 
 
 def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

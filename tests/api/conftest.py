@@ -11,10 +11,14 @@ import pytest
 
 from api.app import create_app
 from api.auth import load_keys, make_key, save_keys
+from prefs import telemetry
 from prefs.bootstrap import House, open_house
 from prefs.migrations import migrate
 from prefs.settings import Settings
 from tests.api.front import Front, StandingClock
+
+# What these tests provoke is asserted on the answers; its traces would bury a failure.
+telemetry.configure("critical")
 
 KINDS = ("memory", "sqlite", "postgresql")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,6 +36,11 @@ class Front:
 
     def __init__(self, app: FastAPI, http: httpx2.AsyncClient, key: Key, clock: StandingClock, house: Any) -> None:
         self.app, self.http, self.key, self.clock, self.house = app, http, key, clock, house
+
+    @staticmethod
+    def unopened(app: FastAPI) -> httpx2.AsyncClient:
+        """A client of an app whose lifespan has not begun."""
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://test")
 
     def token(
         self,
@@ -82,7 +87,7 @@ class Front:
         token: str | None = None,
         json: Any = None,
         content: bytes | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         params: dict[str, Any] | None = None,
     ) -> httpx2.Response:
         sent = dict(headers or {})
@@ -90,7 +95,8 @@ class Front:
             sent["authorization"] = f"Bearer {token}"
         if content is not None:
             sent.setdefault("content-type", "application/json")
-        return await self.http.request(method, path, json=json, content=content, headers=sent, params=params)
+        raw = {name: value.encode("latin-1") for name, value in sent.items()}
+        return await self.http.request(method, path, json=json, content=content, headers=raw, params=params)
 
     async def ok(self, method: str, path: str, token: str | None = None, json: Any = None, **more: Any) -> Any:
         response = await self.call(method, path, token, json, **more)

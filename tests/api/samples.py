@@ -1,0 +1,134 @@
+"""A small world and one good request for every operation in it, found by walking the OpenAPI document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from api.schemas.document import operations
+from tests.api.front import PROPERTY, Front
+
+DRINK = "lumen.arrival.drink"
+DEFINITION: dict[str, Any] = {
+    "area": "arrival",
+    "definition": {
+        "order": 90,
+        "merge": "replace",
+        "scopes": ["profile", "property", "stay"],
+        "contexts": [],
+        "strengths": ["preferred", "no_preference"],
+        "sensitivity": "P0",
+        "purpose": "service_delivery",
+        "surfaces": {"front_desk": "value", "guest_app": "value"},
+        "clamp": "nearest_choice",
+        "retention": "stated",
+        "value": {"kind": "choice", "choices": ["tea", "coffee", "water"]},
+        "reasons": {
+            "scopes": "A drink is a matter of place and trip.",
+            "purpose": "The desk offers it.",
+            "retention": "A plain wish.",
+        },
+    },
+    "labels": {
+        "en": {
+            "title": "Welcome drink",
+            "help": "Brought to you on arrival.",
+            "choices": {"tea": "Tea", "coffee": "Coffee", "water": "Water"},
+        }
+    },
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the document, with how to ask it well."""
+
+    id: str
+    method: str
+    path: str
+    described: dict[str, Any]
+
+    @property
+    def takes_body(self) -> bool:
+        return "requestBody" in self.described
+
+    @property
+    def of_a_guest(self) -> bool:
+        return "{guest}" in self.path
+
+    @property
+    def guarded(self) -> bool:
+        return self.path.startswith("/v1/")
+
+
+@dataclass(frozen=True)
+class World:
+    """`guest` is in house at the property; `elsewhere` is a guest whom nobody at the property has a reason to see."""
+
+    guest: str
+    elsewhere: str
+    stay: str = "stay-1"
+
+
+def all_operations(document: dict[str, Any]) -> list[Operation]:
+    return [Operation(one["operationId"], method, path, one) for path, method, one in operations(document)]
+
+
+async def make_world(front: Front) -> World:
+    await front.new_property(PROPERTY)
+    guest = await front.new_guest("Ana Torres", [{"system": "loyalty", "id": "881"}])
+    elsewhere = await front.new_guest("Bo Ek", [{"system": "loyalty", "id": "882"}])
+    await front.prefer(guest, {"climate.temperature.occupied": 21, "room.quiet": True})
+    await front.new_stay(guest, World.stay)
+    return World(guest, elsewhere)
+
+
+def path_of(operation: Operation, world: World, guest: str | None = None) -> str:
+    return operation.path.format(
+        guest=world.guest if guest is None else guest,
+        system="pms",
+        id="77",
+        purpose="ui_adaptation",
+        version=2,
+        key=DRINK,
+        property=PROPERTY,
+        stay=world.stay,
+    )
+
+
+def body_of(operation: Operation, world: World) -> Any:
+    match operation.id:
+        case "edit_preferences":
+            return {"climate.temperature.occupied": 20}
+        case "batch_preferences":
+            return {"guests": [world.guest], "property": PROPERTY}
+        case "create_guest":
+            return {"display_name": "New Guest"}
+        case "edit_guest":
+            return {"display_name": "Ana T."}
+        case "put_definition":
+            return DEFINITION
+        case "put_property":
+            return {"name": "Dallas Downtown", "time_zone": "UTC"}
+        case "put_stay":
+            return {
+                "guest": world.guest,
+                "property": PROPERTY,
+                "arrival": "2026-06-30T12:00:00Z",
+                "departure": "2026-07-04T12:00:00Z",
+                "room": "1204",
+                "status": "in_house",
+            }
+    return None
+
+
+def params_of(operation: Operation) -> dict[str, Any]:
+    return {"system": "loyalty", "id": "881"} if operation.id == "find_guest" else {}
+
+
+def entitled(front: Front, operation: Operation, world: World) -> str:
+    """A token of somebody who may do this."""
+    if operation.id in ("put_property", "delete_property", "list_properties", "put_definition", "delete_definition"):
+        return front.operator()
+    identifying = operation.id in ("add_identifier", "remove_identifier")
+    return front.guest(world.guest) if operation.of_a_guest and not identifying else front.service()
