@@ -184,7 +184,7 @@ def main() -> None:
         console.complain(str(fault))
         sys.exit(1)
     except BrokenPipeError:  # `guestprefs openapi | head` has seen enough
-        sys.stdout = None  # type: ignore[assignment]  # or the interpreter complains once more when it flushes
+        sys.stdout = None  # or the interpreter complains once more when it flushes
         sys.exit(1)
     except KeyboardInterrupt:
         console.complain("stopped.")
