@@ -9,7 +9,7 @@ from typing import Any
 
 from prefs.core import values
 from prefs.core.catalogue import Area, Catalogue, Definition, Group, Showing
-from prefs.core.dictionary import check_references, parse_definition
+from prefs.core.dictionary import parse_definition
 from prefs.core.errors import CatalogueInvalid
 from prefs.core.labels import FALLBACK_LANGUAGE, KeyLabels, Labels
 
@@ -47,25 +47,21 @@ def read_definition(key: str, body: Mapping[str, Any]) -> Definition:
     return parse_definition(SOURCE, key, area, raw)
 
 
-def check(catalogue: Catalogue, standard: Catalogue, key: str, body: Mapping[str, Any]) -> Definition:
-    """A new record before it is put: the definition and its labels are whole. Raises CatalogueInvalid.
+def check(current: Catalogue, key: str, body: Mapping[str, Any]) -> Definition:
+    """A record before it is put: definition and labels are whole. Raises CatalogueInvalid.
 
-    `catalogue` is the one that would come of it."""
+    References between keys are checked on the catalogue that would come of it, not here."""
     definition = read_definition(key, body)
-    check_references(SOURCE, catalogue)
     labels = body.get("labels")
     if not isinstance(labels, Mapping) or FALLBACK_LANGUAGE not in labels:
         raise CatalogueInvalid(SOURCE, key, "labels", "must hold at least the language en")
     for language, written in labels.items():
-        if language not in standard.labels:
-            known = ", ".join(standard.labels)
+        if language not in current.labels:
+            known = ", ".join(current.labels)
             raise CatalogueInvalid(SOURCE, key, f"labels.{str(language)[:40]}", f"must be one of {known}")
         _check_labels(definition, language, written)
-    english = labels[FALLBACK_LANGUAGE]
-    if definition.area not in standard.areas and not english.get(AREA_TITLE):
-        known_area = catalogue.labels.get(FALLBACK_LANGUAGE, Labels(FALLBACK_LANGUAGE)).areas
-        if definition.area not in known_area:
-            raise CatalogueInvalid(SOURCE, key, "labels.en.area", "is missing: the area is new and needs a title")
+    if definition.area not in current.areas and not labels[FALLBACK_LANGUAGE].get(AREA_TITLE):
+        raise CatalogueInvalid(SOURCE, key, "labels.en.area", "is missing: the area is new and needs a title")
     return definition
 
 

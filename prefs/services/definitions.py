@@ -78,8 +78,9 @@ class Definitions:
         if rename_from and (source is None or rename_from == key):
             raise InvalidEdit([Fault("/rename_from", "UNKNOWN_KEY", "must be another key of the catalogue")])
         together = {**records, key: record, **({rename_from: _gone(source)} if source else {})}
+        definition = check(current, key, record)
         candidate = extend(self.standard, 1, together)
-        definition = check(candidate, self.standard, key, record)
+        check_references(SOURCE, candidate)
         moves = _moves(current.get(key), definition, candidate, source)
         found = await self._plan(moves)
         if plan:
