@@ -86,7 +86,7 @@ def _pointer_of(field: str) -> str:
     if not field:
         return ""
     names = [escape(name) for name in field.split(".")]
-    return "/" + "/".join(names if names[0] in ("area", "definition", "labels") else ["definition", *names])
+    return "/" + "/".join(names if names[0] in ("area", "definition", "labels", "deprecated_by") else ["definition", *names])
 
 
 def _respond(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:

@@ -17,7 +17,7 @@ STAY_SCHEMA: dict[str, Any] = {
         "arrival": {"type": "string", "format": "date-time"},
         "departure": {"type": "string", "format": "date-time", "description": "After the arrival."},
         "room": {"type": ["string", "null"], "maxLength": 20, "description": "Empty until one is assigned."},
-        "trip": {"enum": ["business", "leisure", "group", None]},
+        "trip": {"enum": ["business", "leisure", "group", "", None]},
         "party": {
             "type": ["object", "null"],
             "properties": {
@@ -26,7 +26,7 @@ STAY_SCHEMA: dict[str, Any] = {
             },
             "additionalProperties": False,
         },
-        "status": {"enum": ["booked", "in_house", "checked_out", "cancelled"]},
+        "status": {"enum": ["booked", "in_house", "checked_out", "cancelled", "", None]},
     },
     "required": ["guest", "property", "arrival", "departure"],
     "additionalProperties": False,
