@@ -26,6 +26,7 @@ STOP_TIMEOUT_S = 30.0
 def main() -> int:
     users, duration, spawn = (os.environ.get(*pair) for pair in (("USERS", "20"), ("DURATION", "20"), ("SPAWN", "10")))
     REPORT.mkdir(exist_ok=True)
+    (REPORT / "load.json").unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="guestprefs-load-") as folder:
         server = _start(Path(folder))
         try:
@@ -52,10 +53,11 @@ def main() -> int:
             )
         finally:
             _stop(server)
-    failures = _failures(REPORT / "load.json")
-    sys.stdout.write(f"Report: {REPORT / 'report.html'}\n")
-    if done.returncode != 0 or failures is None or failures:
-        sys.stdout.write(f"FAILED: locust ended with {done.returncode}; failed requests: {failures}\n")
+    rows = _rows(REPORT / "load.json")
+    failures = sum(row["num_failures"] for row in rows)
+    sys.stdout.write(_table(rows) + f"Report: {REPORT / 'report.html'}\n")
+    if done.returncode != 0 or failures or not rows:
+        sys.stdout.write(f"FAILED: {failures} answers were wrong; locust ended with {done.returncode}\n")
         return 1
     sys.stdout.write("Every request was answered as it should be.\n")
     return 0
@@ -97,12 +99,30 @@ def _in_sight(demo: dict[str, Any]) -> list[str]:
         return [item["guest"] for item in json.load(answer)["items"] if "problem" not in item]
 
 
-def _failures(path: Path) -> int | None:
-    """How many requests failed; None when there is no report or nobody asked anything."""
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """A row a kind of request, as locust left them; none when nobody asked anything."""
     if not path.exists():
-        return None
-    rows = json.loads(path.read_text(encoding="utf-8"))
-    return sum(row["num_failures"] for row in rows) if sum(row["num_requests"] for row in rows) else None
+        return []
+    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return sorted((row for row in rows if row["num_requests"]), key=lambda row: str(row["name"]))
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    lines = [f"{'request':28}{'answers':>9}{'wrong':>7}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}"]
+    for row in rows:
+        shares = "".join(f"{_percentile(row['response_times'], share):>9g}" for share in (0.5, 0.95, 0.99))
+        lines.append(f"{row['name'][:27]:28}{row['num_requests']:>9}{row['num_failures']:>7}{shares}")
+    return "\n".join(lines) + "\n"
+
+
+def _percentile(counts: dict[str, int], share: float) -> float:
+    """Of locust's own histogram: rounded milliseconds to how often they were seen."""
+    left = share * sum(counts.values())
+    for time_ms, count in sorted((float(name), count) for name, count in counts.items()):
+        left -= count
+        if left <= 0:
+            return time_ms
+    return 0.0
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

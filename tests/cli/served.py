@@ -152,8 +152,13 @@ class Served:
         return found
 
     def workers(self) -> list[psutil.Process]:
-        """The processes that serve: those of the family that hold a connection or a listening socket of our port."""
-        return [p for p in psutil.Process(self.pid).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+        """The processes that serve, without the helper that Python starts beside them."""
+        found = []
+        for child in psutil.Process(self.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is one that is gone
+                if "spawn_main" in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
 
     def terminate(self) -> int:
         """End it in good order and answer its exit code."""
