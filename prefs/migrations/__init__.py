@@ -43,11 +43,10 @@ async def migrate(url: str) -> None:
     place = parse(url)
     try:
         if place.get_backend_name() == "postgresql":
-            engine = postgres_engine(place, poolclass=NullPool)
+            engine = postgres_engine(place, STATEMENT_TIMEOUT_MS, poolclass=NullPool)
             try:
                 async with engine.begin() as connection:
                     await connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
-                    await connection.execute(text(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"))
                     await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
                     await connection.run_sync(_upgrade)
             finally:

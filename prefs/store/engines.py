@@ -31,14 +31,14 @@ LIBRARY_ERRORS: tuple[type[Exception], ...] = (
     UnicodeEncodeError,  # a lone surrogate met a driver
 )
 
-CONNECT_TIMEOUT_S = 0.7  # a refused or silent server is known to be gone within a second
+CONNECT_TIMEOUT_S = 3.0  # longer than a caller waits: a connection given up on too early is never there for the next
 STATEMENT_TIMEOUT_MS = 2000
-COMMAND_TIMEOUT_S = 3.0  # beyond the server's own limit: for a server that no longer answers at all
+SLOW_TIMEOUT_MS = 60_000  # an operator's question about every guest
+BEYOND_SERVER_S = 1.0  # what the driver adds to the server's own limit: for a server that no longer answers at all
 POOL_TIMEOUT_S = 2.0
 BUSY_TIMEOUT_MS = 2000  # how long a SQLite writer waits for another process's
 SERVER_SETTINGS = {
     "application_name": "guestprefs",
-    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
     "lock_timeout": str(STATEMENT_TIMEOUT_MS),
     "idle_in_transaction_session_timeout": str(STATEMENT_TIMEOUT_MS),
     "timezone": "UTC",
@@ -65,6 +65,11 @@ class Unit:
     abandoned: bool = field(default=False)
     committing: bool = field(default=False)
 
+    def check(self) -> None:
+        """Raises StoreUnavailable when nobody waits any more; whoever holds the connection rolls back by letting go."""
+        if self.abandoned:
+            raise StoreUnavailable("The database took too long; nothing was saved.")
+
 
 class Runner(Protocol):
     """Runs work on an engine, each piece in a transaction of its own, whatever becomes of the caller."""
@@ -73,19 +78,22 @@ class Runner(Protocol):
         """Read; with `snapshot` every statement sees the same moment, without it only one statement is run."""
         ...
 
+    async def survey[T](self, work: Look[T]) -> T:
+        """Read something that takes its time, without being in the way of others."""
+        ...
+
     async def run[T](self, work: Work[T]) -> T: ...
 
     async def close(self) -> None: ...
 
 
 def transact[T](connection: Connection, work: Work[T], unit: Unit) -> T:
+    unit.check()
     outcome = work(connection)
     if not outcome.keep:
         connection.rollback()
-    elif unit.abandoned:
-        connection.rollback()
-        raise StoreUnavailable("The database took too long; nothing was saved.")
     else:
+        unit.check()
         unit.committing = True
         connection.commit()
     return outcome.result
@@ -106,13 +114,13 @@ def sqlite_path(url: URL) -> Path:
     return Path(url.database or "")
 
 
-def postgres_engine(url: URL, **pool: Any) -> AsyncEngine:
+def postgres_engine(url: URL, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS, **pool: Any) -> AsyncEngine:
     engine = create_async_engine(
         url,
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
-            "command_timeout": COMMAND_TIMEOUT_S,
-            "server_settings": SERVER_SETTINGS,
+            "command_timeout": statement_timeout_ms / 1000 + BEYOND_SERVER_S,
+            "server_settings": {**SERVER_SETTINGS, "statement_timeout": str(statement_timeout_ms)},
         },
         json_serializer=dump,
         json_deserializer=load,

@@ -4,15 +4,16 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from sqlalchemy import URL, event
+from sqlalchemy import URL, Connection, event, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from prefs.core.errors import PrefsError, Refused, StoreUnavailable
 from prefs.store.engines import (
     LIBRARY_ERRORS,
     POOL_TIMEOUT_S,
+    SLOW_TIMEOUT_MS,
     Look,
     Runner,
     Unit,
@@ -26,8 +27,11 @@ from prefs.store.waiting import Waiter
 POOL_SIZE = 8  # connections a process; times its workers must stay below the server's max_connections
 READ_ONLY = "25006"  # a session on a server that was demoted: its pool leads to the wrong machine
 PATIENCE_SLICES = 8  # 0.8 s of silence: a stopped PostgreSQL is reported within a second
+SLOW_PATIENCE_SLICES = 600  # a minute: the database may be silent while it counts
 SQLITE_READERS = 2  # threads; a read takes microseconds and the interpreter runs one at a time anyway
 SQLITE_PATIENCE_SLICES = 40  # 4 s: beyond the busy timeout, which reports a held lock by itself
+
+_ONE = select(1)
 
 
 def open_runner(url: URL) -> Runner:
@@ -63,9 +67,20 @@ class PostgresRunner:
         engine = self._snapshot if snapshot else self._single
 
         async def start(unit: Unit) -> T:
-            return await self._attempt(engine, lambda connection: work(connection), unit)
+            return await self._attempt(engine, work, unit)
 
         return await self._waiter.wait(start)
+
+    async def survey[T](self, work: Look[T]) -> T:
+        async def start(unit: Unit) -> T:
+            engine = postgres_engine(self._engine.url, SLOW_TIMEOUT_MS, poolclass=NullPool)
+            try:
+                return await self._attempt(engine, work, unit)
+            finally:
+                await engine.dispose()
+
+        await self.look(_nothing, snapshot=False)  # patience is for a server that is there
+        return await self._waiter.wait(start, SLOW_PATIENCE_SLICES)
 
     async def run[T](self, work: Work[T]) -> T:
         async def start(unit: Unit) -> T:
@@ -106,6 +121,10 @@ class PostgresRunner:
             return  # the server is gone: there is nothing left to say goodbye to
 
 
+def _nothing(connection: Connection) -> None:
+    connection.execute(_ONE)
+
+
 async def _drop(connection: AsyncConnection) -> None:
     """What state an error or timeout left a connection in is anybody's guess: it does not go back to the pool."""
     if not connection.closed and not connection.invalidated:
@@ -127,6 +146,12 @@ class SqliteRunner:
         loop = asyncio.get_running_loop()
         return await self._waiter.wait(lambda unit: loop.run_in_executor(self._readers, self._look, work))
 
+    async def survey[T](self, work: Look[T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await self._waiter.wait(
+            lambda unit: loop.run_in_executor(self._readers, self._look, work), SLOW_PATIENCE_SLICES
+        )
+
     async def run[T](self, work: Work[T]) -> T:
         loop = asyncio.get_running_loop()
         return await self._waiter.wait(lambda unit: loop.run_in_executor(self._writer, self._run, work, unit))
@@ -139,8 +164,7 @@ class SqliteRunner:
             raise translated(error) from error
 
     def _run[T](self, work: Work[T], unit: Unit) -> T:
-        if unit.abandoned:
-            raise StoreUnavailable("The database took too long; nothing was saved.")
+        unit.check()
         try:
             with self._writing.connect() as connection:
                 return transact(connection, work, unit)

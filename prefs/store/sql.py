@@ -83,7 +83,7 @@ class SqlStore:
         )
 
     async def usage(self, key: str) -> list[Usage]:
-        return await self._runner.look(lambda connection: documents.usage(connection, key), snapshot=False)
+        return await self._runner.survey(lambda connection: documents.usage(connection, key))
 
     async def guests_with(self, key: str, limit: int, after: str = "") -> list[str]:
         return await self._runner.look(

@@ -34,7 +34,7 @@ class Waiter:
     def in_flight(self) -> int:
         return len(self._tasks)
 
-    async def wait[T](self, start: Callable[[Unit], Awaitable[T]]) -> T:
+    async def wait[T](self, start: Callable[[Unit], Awaitable[T]], silent_slices_max: int = 0) -> T:
         """Start work and wait for it; the work goes on when the caller is cancelled. Raises StoreUnavailable."""
         if self._closed:
             raise StoreUnavailable("The store is closed.")
@@ -51,7 +51,7 @@ class Waiter:
                 return task.result()
             silent = silent + 1 if self.progress == seen else 0
             seen = self.progress
-            if silent >= self._silent_slices_max:
+            if silent >= (silent_slices_max or self._silent_slices_max):
                 unit.abandoned = True
                 raise StoreUnavailable("The database does not answer.")
 

@@ -129,6 +129,17 @@ async def test_live_presses_replace_their_keys_only(store: Store) -> None:
     assert await store.live_of([]) == {}
 
 
+async def test_live_presses_of_many_stays_come_at_once(store: Store) -> None:
+    pressed, quiet, other = await booked(store), await booked(store), await booked(store)
+    await store.put_live(pressed.id, [entry("prf_2", True, key="light.night"), entry("prf_1")])
+    await store.put_live(other.id, [entry("prf_3", [1, {"a": None}], expires_at=NOW)])
+
+    found = await store.live_of([pressed.id, quiet.id, other.id, "sty_nobody", "\0"])
+
+    assert found == {pressed.id: await store.live(pressed.id), other.id: await store.live(other.id)}
+    assert await store.live_of([]) == await store.live_of([quiet.id]) == {}
+
+
 async def test_another_room_drops_live_presses(store: Store) -> None:
     known = await booked(store)
     await store.put_live(known.id, [entry("prf_1")])

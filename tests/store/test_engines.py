@@ -32,6 +32,7 @@ READS: dict[str, Call] = {
     "find": lambda store: store.find(Identifier("pms", "1")),
     "history": lambda store: store.history("gst_1", 10),
     "live": lambda store: store.live("sty_1"),
+    "live_of": lambda store: store.live_of(["sty_1", "sty_2"]),
     "stay": lambda store: store.stay("sty_1"),
     "stays_of": lambda store: store.stays_of(["gst_1"]),
     "property": lambda store: store.property("htl_1"),
