@@ -88,9 +88,9 @@ class Definitions:
         self._refuse_use(key, found, migrate)
         if source:  # both keys stand while entries move, so that nothing is out of sight
             await self.store.put_extension(key, record)
-        guests = await self._migrate(moves, caller)
+        guests = await self._migrate(moves, found, caller)
         await self.store.put_extension(rename_from if source else key, _gone(source) if source else record)
-        guests += await self._migrate(moves, caller)
+        guests += await self._migrate(moves, await self._plan(moves), caller)
         after = await self.current()
         shown = show_definition(after.definitions[key], spoken(after, language))
         told = {"key": key, "version": after.version, "definition": shown}
@@ -109,9 +109,9 @@ class Definitions:
         if plan:
             return Answer({"key": key, "plan": found.show()}, current.version)
         self._refuse_use(key, found, migrate)
-        guests = await self._migrate(moves, caller)
+        guests = await self._migrate(moves, found, caller)
         await self.store.put_extension(key, _gone(old))
-        guests += await self._migrate(moves, caller)
+        guests += await self._migrate(moves, await self._plan(moves), caller)
         after = await self.current()
         told = {"key": key, "version": after.version}
         return Answer({**told, "migrated": {"guests": guests, "counts": dict(found.counts)}}, after.version)
@@ -134,10 +134,10 @@ class Definitions:
         if found.counts and not migrate:
             raise CatalogueInUse(key, found.counts, ADVICE)
 
-    async def _migrate(self, moves: tuple[Move, ...], caller: Caller) -> int:
+    async def _migrate(self, moves: tuple[Move, ...], found: Plan, caller: Caller) -> int:
         """Rewrite the entries of every guest that holds one; answers how many guests changed."""
         changed = 0
-        for move in moves:
+        for move in moves if found.counts else ():
             after = ""
             while guests := await self.store.guests_with(move.old.key, GUESTS_A_PAGE, after):
                 after = guests[-1]
