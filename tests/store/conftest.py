@@ -76,6 +76,13 @@ def place(request: pytest.FixtureRequest) -> Place:
     return found
 
 
+@pytest.fixture(params=KINDS[1:])
+def sql_place(request: pytest.FixtureRequest) -> Place:
+    """A place that other processes can open too."""
+    found: Place = request.getfixturevalue("sqlite_place" if request.param == "sqlite" else "postgres_place")
+    return found
+
+
 @pytest.fixture
 async def store(place: Place) -> Store:
     return await place.open()

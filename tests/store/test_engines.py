@@ -248,10 +248,8 @@ async def test_missing_tables_are_unavailable_for_every_method(sqlite_place: Pla
     await every_call_is_unavailable(store, {call: ALL[call] for call in ALL if call != "ping"})
 
 
-async def test_text_that_no_database_takes_is_refused(place: Place) -> None:
-    if place.kind == "memory":
-        return
-    store = await place.open()
+async def test_text_that_no_database_takes_is_refused(sql_place: Place) -> None:
+    store = await sql_place.open()
     guest = await born(store)
 
     with pytest.raises(Refused):
