@@ -11,7 +11,7 @@ from typing import Any
 from prefs.core import values
 from prefs.core.candidates import is_positive
 from prefs.core.catalogue import GUEST_SURFACE, Catalogue, Definition, Showing
-from prefs.core.entries import Document, Entry
+from prefs.core.entries import Document, Entry, Scope, ScopeKind
 from prefs.core.patches import write_instant
 
 WITHHELD = "withheld_no_consent"
@@ -29,6 +29,13 @@ def needs_consent(definition: Definition, entry: Entry, surface: str, purposes: 
 
 def discloses(definition: Definition, entry: Entry, surface: str, purposes: frozenset[str]) -> bool:
     return shows_values(definition, surface) and not needs_consent(definition, entry, surface, purposes)
+
+
+def within(entry: Entry, places: frozenset[Scope] | None) -> bool:
+    """Whether an entry holds at these properties and stays, or everywhere; None stands for all places."""
+    if places is None or entry.scope.kind in (ScopeKind.PROFILE, ScopeKind.BRAND):
+        return True
+    return entry.scope in places
 
 
 def is_negative(definition: Definition, entry: Entry) -> bool:
@@ -80,13 +87,17 @@ def show_entry(definition: Definition | None, entry: Entry, *, withheld: bool = 
 
 
 def show_entries(
-    catalogue: Catalogue, entries: Iterable[Entry], surface: str, purposes: frozenset[str]
+    catalogue: Catalogue,
+    entries: Iterable[Entry],
+    surface: str,
+    purposes: frozenset[str],
+    places: frozenset[Scope] | None = None,
 ) -> list[dict[str, Any]]:
-    """The entries of one key that a surface may see, each as JSON."""
+    """The entries of one key that a surface at these places may see, each as JSON."""
     shown = []
     for entry in entries:
         definition = catalogue.get(entry.key)
-        if definition is None or not shows_values(definition, surface):
+        if definition is None or not shows_values(definition, surface) or not within(entry, places):
             continue
         withheld = needs_consent(definition, entry, surface, purposes)
         if not withheld or surface == GUEST_SURFACE:
@@ -94,11 +105,13 @@ def show_entries(
     return shown
 
 
-def show_document(catalogue: Catalogue, document: Document, surface: str) -> Mapping[str, Any]:
+def show_document(
+    catalogue: Catalogue, document: Document, surface: str, places: frozenset[Scope] | None = None
+) -> Mapping[str, Any]:
     """Entries by scope and key, in catalogue order."""
     scopes: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for definition in catalogue:
         for entry in document.of(definition.key):
-            for shown in show_entries(catalogue, (entry,), surface, document.purposes):
+            for shown in show_entries(catalogue, (entry,), surface, document.purposes, places):
                 scopes.setdefault(str(entry.scope), {}).setdefault(definition.key, []).append(shown)
     return dict(sorted(scopes.items()))

@@ -14,7 +14,7 @@ from prefs.core.callers import Role
 from prefs.core.catalogue import GUEST_SURFACE, SURFACES, Catalogue, Definition
 from prefs.core.changes import Action, Change, KeyChange
 from prefs.core.contradictions import Warned, crowded_groups, expired, warnings
-from prefs.core.disclosure import discloses, is_negative, show_entries
+from prefs.core.disclosure import discloses, is_negative, show_entries, within
 from prefs.core.entries import Context, Document, Entry, Provenance, ProvenanceKind, Scope, ScopeKind, Strength
 from prefs.core.errors import Conflict, Fault, InvalidEdit, KeyConflict, NotAllowed, NotFound, VersionMoved
 from prefs.core.patches import Member, Said
@@ -34,13 +34,20 @@ class Past(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who edits, through what, when, and the provenance their role gives to what they write."""
+    """Who edits, through what, when, and the provenance their role gives to what they write.
+
+    `places` are the properties and stays whose entries they may be told of; None is for all of them."""
 
     role: Role
     actor: str
     surface: str
     kind: ProvenanceKind
     at: datetime
+    places: frozenset[Scope] | None = None
+
+    def told(self, catalogue: Catalogue, entries: Iterable[Entry], document: Document) -> list[dict[str, Any]]:
+        """Entries of one key in the form and to the extent in which this author may be told of them."""
+        return show_entries(catalogue, entries, self.sees, document.purposes, self.places)
 
     @property
     def sees(self) -> str:
@@ -143,7 +150,7 @@ def revert(
         restored = tuple(replace(e, id=new_id(), version=document.version + 1) for e in missing)
         reverted.append(KeyChange(key_change.key, tuple(removed), restored))
     if conflicting:
-        yours = {c.key: show_entries(catalogue, c.removed, author.sees, document.purposes) for c in conflicting}
+        yours = {c.key: author.told(catalogue, c.removed, document) for c in conflicting}
         _refuse_conflicts(catalogue, document, past, conflicting, yours, version, author)
     touched = tuple(change.key for change in undone.keys)
     gone = {entry.id for change in reverted for entry in change.removed}
@@ -332,7 +339,7 @@ def _refuse_conflicts(
             continue
         last = newer[-1]
         base = _rolled_back(document.of(key), key, newer)
-        sides = [show_entries(catalogue, side, author.sees, document.purposes) for side in (document.of(key), base)]
+        sides = [author.told(catalogue, side, document) for side in (document.of(key), base)]
         at = patches.write_instant(last.at)
         conflicts.append(Conflict(key, yours.get(key), sides[0], sides[1], last.actor, at, last.version))
     if conflicts:
@@ -356,5 +363,5 @@ def _warned(member: Member, draft: _Draft, author: Author) -> Iterable[Warned]:
     standing = [e for e in draft.entries if e.key == definition.key]
     mine = [e for e in standing if (e.scope, e.context) == (draft.scope, member.context)]
     mine = [e for e in mine if e.provenance.kind is author.kind]
-    visible = [e for e in standing if discloses(definition, e, author.sees, purposes)]
+    visible = [e for e in standing if within(e, author.places) and discloses(definition, e, author.sees, purposes)]
     return warnings(definition, mine, visible, author.at)

@@ -11,7 +11,7 @@ from prefs.core.callers import ALL_GUESTS, Caller, Role
 from prefs.core.catalogue import GUEST_SURFACE, PURPOSES, Catalogue
 from prefs.core.changes import Action, Change, Written
 from prefs.core.disclosure import show_document
-from prefs.core.entries import Consent, Document, Identifier
+from prefs.core.entries import Consent, Document, Identifier, Scope
 from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound, VersionMoved
 from prefs.core.patches import write_instant
 from prefs.core.resolve import resolve
@@ -21,7 +21,7 @@ from prefs.core.views import display_name
 from prefs.ports import Clock, Once, Past, Store
 from prefs.services.answers import Answer
 from prefs.services.ids import GUEST
-from prefs.services.surroundings import AT_A_PROPERTY, CatalogueSource, Surroundings, require, surface_of
+from prefs.services.surroundings import AT_A_PROPERTY, CatalogueSource, Surroundings, places_of, require, surface_of
 
 NAME_MAX = 120
 IDENTIFIERS_MAX = 20
@@ -80,8 +80,8 @@ class Guests:
         known, stays = await self.surroundings.reach(caller, guest)
         catalogue = await self.catalogues.current()
         document = await self.surroundings.document(known)
-        name = await self._naming(caller, stays, catalogue)
-        return Answer(_show(catalogue, document, caller, name(document)), document.version)
+        name, places = await self._naming(caller, stays, catalogue), places_of(caller, stays)
+        return Answer(_show(catalogue, document, caller, name(document), places), document.version)
 
     async def rename(
         self,
@@ -174,17 +174,17 @@ class Guests:
     ) -> Answer:
         known, stays = await self.surroundings.reach(caller, guest)
         catalogue, now = await self.catalogues.current(), self.clock.now()
-        name = await self._naming(caller, stays, catalogue)
+        name, places = await self._naming(caller, stays, catalogue), places_of(caller, stays)
 
         def apply(document: Document, past: Past) -> Written:
             if if_match is not None and if_match != document.version:
                 raise VersionMoved(if_match, document.version)
             decided, note = decide(document)
             if decided == document:
-                return Written(document, None, _show(catalogue, document, caller, name(document)))
+                return Written(document, None, _show(catalogue, document, caller, name(document), places))
             decided = replace(decided, version=document.version + 1, updated_at=now)
             change = _change(decided, caller, action, now, note)
-            return Written(decided, change, _show(catalogue, decided, caller, name(decided)))
+            return Written(decided, change, _show(catalogue, decided, caller, name(decided), places))
 
         return _answered(await self.store.write(known, apply, once))
 
@@ -256,7 +256,9 @@ def _change(document: Document, caller: Caller, action: Action, at: datetime, no
     return Change(document.guest, document.version, at, caller.subject, role, caller.surface, action, note=note)
 
 
-def _show(catalogue: Catalogue, document: Document, caller: Caller, name: str | None) -> dict[str, Any]:
+def _show(
+    catalogue: Catalogue, document: Document, caller: Caller, name: str | None, places: frozenset[Scope] | None = None
+) -> dict[str, Any]:
     surface = surface_of(caller)
     body: dict[str, Any] = {"guest": document.guest, "version": document.version, "display_name": name}
     if caller.role not in AT_A_PROPERTY:
@@ -270,7 +272,7 @@ def _show(catalogue: Catalogue, document: Document, caller: Caller, name: str | 
             }
             for consent in document.consents
         ]
-    return {**body, "entries": show_document(catalogue, document, surface)}
+    return {**body, "entries": show_document(catalogue, document, surface, places)}
 
 
 def _answered(written: Written) -> Answer:

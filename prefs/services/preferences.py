@@ -29,6 +29,7 @@ from prefs.services.surroundings import (
     no_guest,
     no_property,
     no_stay,
+    places_of,
     require,
     surface_of,
 )
@@ -116,6 +117,8 @@ class Preferences:
         known = {guest: guest_id(guest) for guest in guests}
         wanted = list(dict.fromkeys(known.values()))
         stays = await self.store.stays_of(wanted)
+        if caller.role in AT_A_PROPERTY:
+            stays = {guest: [s for s in found if s.property == place] for guest, found in stays.items()}
         reachable = [guest for guest in wanted if caller.may_reach(guest, stays.get(guest, []), now)]
         documents = await self.store.get_many(reachable)
         here = {guest: current(stays.get(guest, []), place, moment) if place else None for guest in reachable}
@@ -156,7 +159,7 @@ class Preferences:
         catalogue = await self.catalogues.current()
         facts = await self._facts_of_edit(caller, stays, catalogue, where, property)
         live = await self._live(facts.stay)
-        author = Author(caller.role, caller.subject, caller.surface, kind, self.clock.now())
+        author = Author(caller.role, caller.subject, caller.surface, kind, self.clock.now(), places_of(caller, stays))
 
         def apply(document: Document, past: Past) -> Written:
             edited = edits.edit(
@@ -185,7 +188,7 @@ class Preferences:
         catalogue = await self.catalogues.current()
         facts = await self.surroundings.facts(caller, stays, catalogue)
         kind, _ = WRITES[caller.role, ""]
-        author = Author(caller.role, caller.subject, caller.surface, kind, self.clock.now())
+        author = Author(caller.role, caller.subject, caller.surface, kind, self.clock.now(), places_of(caller, stays))
 
         def apply(document: Document, past: Past) -> Written:
             undone = past.at(version)
@@ -209,12 +212,13 @@ class Preferences:
             faults.append(Fault("cursor", "BAD_CURSOR", "must be a next_cursor as it was given"))
         if faults:
             raise InvalidEdit(faults)
-        known, _ = await self.surroundings.reach(caller, guest)
+        known, stays = await self.surroundings.reach(caller, guest)
         document = await self.surroundings.document(known)
         catalogue = await self.catalogues.current()
         found = await self.store.history(known, limit + 1, int(cursor) if cursor else None)
         page, surface = found[:limit], surface_of(caller)
-        changes = [_show_change(catalogue, change, surface, document.purposes) for change in page]
+        places = places_of(caller, stays)
+        changes = [_show_change(catalogue, change, surface, document.purposes, places) for change in page]
         body: dict[str, Any] = {"changes": [c for c in changes if c["keys"] or surface == GUEST_SURFACE]}
         body["next_cursor"] = str(page[-1].version) if len(found) > limit else None
         return Answer(body, document.version)
@@ -339,10 +343,12 @@ def _show_warning(catalogue: Catalogue, warned: Warned, labels: Labels) -> dict[
     return {"key": warned.key, "code": warned.code, "entry": warned.entry, "text": text}
 
 
-def _show_change(catalogue: Catalogue, change: Change, surface: str, purposes: frozenset[str]) -> dict[str, Any]:
+def _show_change(
+    catalogue: Catalogue, change: Change, surface: str, purposes: frozenset[str], places: frozenset[Scope] | None
+) -> dict[str, Any]:
     def sides(key_change: KeyChange) -> dict[str, Any]:
         before, after = (
-            disclosure.show_entries(catalogue, entries, surface, purposes)
+            disclosure.show_entries(catalogue, entries, surface, purposes, places)
             for entries in (key_change.removed, key_change.added)
         )
         return {"key": key_change.key, "before": before, "after": after}

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from prefs.core.callers import Caller, Role
 from prefs.core.catalogue import GUEST_SURFACE, SURFACES, Catalogue
 from prefs.core.declarations import recall_property
-from prefs.core.entries import PARTIES, TRIPS, Document
+from prefs.core.entries import PARTIES, TRIPS, Document, Scope, ScopeKind
 from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound
 from prefs.core.patches import SCOPE_ID
 from prefs.core.rooms import Property
@@ -52,6 +52,14 @@ def require(caller: Caller, *roles: Role) -> None:
     """Raises NotAllowed for every other role."""
     if caller.role not in roles:
         raise NotAllowed(f"A caller with the role {caller.role.value} may not do this.")
+
+
+def places_of(caller: Caller, stays: Sequence[Stay]) -> frozenset[Scope] | None:
+    """The scopes staff and devices may be told of: their properties, and the guest's stays there. None: all."""
+    if caller.role not in AT_A_PROPERTY:
+        return None
+    houses = (Scope(ScopeKind.PROPERTY, one) for one in caller.properties)
+    return frozenset((*houses, *(Scope(ScopeKind.STAY, s.id) for s in stays if s.property in caller.properties)))
 
 
 class Surroundings:
@@ -114,6 +122,9 @@ class Surroundings:
             return Facts(moment, trip=trip or "", party=party or "")
         if caller.role in AT_A_PROPERTY and place not in caller.properties:
             raise no_property()
+        here = [s for s in stays if s.property == place]
+        if caller.role in AT_A_PROPERTY and not any(s.gives_reason(self.clock.now()) for s in here):
+            raise no_guest()  # a reason to see the guest at one property is none at another
         found = await self.property(place, catalogue)
         return Facts(moment, found, chosen or current(stays, place, moment), trip or "", party or "")
 

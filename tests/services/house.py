@@ -75,9 +75,10 @@ class House:
 
     clock: StandingClock = field(default_factory=StandingClock)
     catalogue: Catalogue = field(default_factory=standard)
+    kind: type[MemoryStore] = MemoryStore
 
     def __post_init__(self) -> None:
-        self.store = MemoryStore(self.clock)
+        self.store = self.kind(self.clock)
         self.definitions = Definitions(self.store, self.catalogue, self.clock, new_id)
         self.preferences = Preferences(self.store, self.definitions, self.clock, new_id)
         self.guests = Guests(self.store, self.definitions, self.clock, new_id)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
 
 from prefs.core.callers import Caller, Role
 from prefs.core.errors import CatalogueInUse, CatalogueInvalid, InvalidEdit, NotAllowed, NotFound
+from prefs.store.memory import MemoryStore
 from tests.services.house import OPERATOR, WARMTH, House, guest
 
 KEY = "spa.massage_pressure"
@@ -266,3 +268,42 @@ async def test_a_group_without_its_key_no_longer_refuses(house: House) -> None:
     assert (await house.state(ana, {"access.step_free_route": "full"}))["version"] > 4
     groups = {group["id"] for group in (await house.definitions.listing()).body["groups"]}
     assert "stairs_or_step_free" not in groups
+
+
+async def test_a_change_of_words_alone_writes_to_no_guest(house: House) -> None:
+    await house.definitions.put(OPERATOR, KEY, body())
+    ana = await house.guest()
+    await house.state(ana, {KEY: "firm"})
+    before = (await house.store.extensions())[0]
+    reworded = body()
+    reworded["labels"]["en"] = {**reworded["labels"]["en"], "title": "Pressure"}
+    put = await house.definitions.put(OPERATOR, KEY, reworded, migrate=True)
+    assert put.body["migrated"] == {"guests": 0, "counts": {}}
+    assert put.body["definition"]["title"] == "Pressure"
+    assert (await house.store.extensions())[0] == before + 1
+    document = await house.store.get(ana)
+    assert document is not None
+    assert document.version == 2
+
+
+class Interrupted(MemoryStore):
+    """A store in which something happens just before a change of the catalogue lands."""
+
+    meanwhile: Callable[[], Awaitable[Any]] | None = None
+
+    async def put_extension(self, key: str, body: Mapping[str, Any]) -> int:
+        if self.meanwhile:
+            await self.meanwhile()
+        return await super().put_extension(key, body)
+
+
+async def test_a_write_between_plan_and_change_is_swept() -> None:
+    house = await House(kind=Interrupted).open()
+    await house.definitions.put(OPERATOR, KEY, body())
+    ana, ben = await house.guest(), await house.guest("Ben")
+    await house.state(ana, {KEY: "firm"})
+    assert isinstance(house.store, Interrupted)
+    house.store.meanwhile = lambda: house.state(ben, {KEY: "firm"})
+    done = (await house.definitions.put(OPERATOR, KEY, body("light medium"), migrate=True)).body["migrated"]
+    assert done["guests"] == 2
+    assert (await choices(house, ana), await choices(house, ben)) == (["medium"], ["medium"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from prefs.core.callers import Caller, Role
-from prefs.core.errors import InvalidEdit, NotAllowed, NotFound
+from prefs.core.errors import InvalidEdit, KeyConflict, NotAllowed, NotFound
 from prefs.services.ids import NOBODY
 from tests.services.house import DALLAS, LIMITED, OPERATOR, SERVICE, WARMTH, House, device, guest, staff
 
@@ -201,3 +201,33 @@ async def test_a_role_gives_the_provenance_and_the_scope(
 ) -> None:
     with pytest.raises(NotAllowed):
         await house.preferences.patch(caller, NOBODY, scope, {WARMTH: 20}, provenance=provenance)
+
+
+async def test_what_holds_at_another_property_is_told_to_nobody_here(house: House) -> None:
+    ana = await house.guest()
+    here, there = await house.stay(ana), await house.stay(ana, "paris")
+    for scope in ("profile", "brand:house", "property:dallas", "property:paris", f"stay:{here}", f"stay:{there}"):
+        await house.state(ana, {"room.quiet": True}, scope)
+    document = (await house.guests.document(staff(), ana)).body
+    assert set(document["entries"]) == {"profile", "brand:house", "property:dallas", f"stay:{here}"}
+    told = (await house.preferences.history(staff(), ana)).body["changes"]
+    seen = {entry["scope"] for change in told for key in change["keys"] for entry in key["after"]}
+    assert seen == set(document["entries"])
+    with pytest.raises(KeyConflict) as conflict:
+        await house.preferences.patch(staff(), ana, f"stay:{here}", {"room.quiet": False}, base_version=1)
+    assert {entry["scope"] for entry in conflict.value.conflicts[0].theirs} == seen
+
+
+async def test_a_reason_at_one_property_is_none_at_another(house: House) -> None:
+    ana = await house.guest()
+    await house.stay(ana)
+    both = staff("front_desk", "dallas", "paris")
+    assert await house.seen(both, ana, property="dallas") is not None
+    with pytest.raises(NotFound):
+        await house.seen(both, ana, property="paris")
+    with pytest.raises(NotFound):
+        await house.preferences.patch(both, ana, "property:paris", {WARMTH: 20}, provenance="observed")
+    (item,) = await house.preferences.batch(both, [ana], property="paris")
+    assert item["problem"]["code"] == "NOT_FOUND"
+    (item,) = await house.preferences.batch(both, [ana], property="dallas")
+    assert "preferences" in item
