@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,13 +81,13 @@ def strace() -> str:
     return found
 
 
-def traced_writes(strace: str, trial: Trial, others: Sequence[int], log: str) -> Trace:
+def traced_writes(strace: str, trial: Trial, others: Callable[[], Sequence[int]], log: str) -> Trace:
     """So many writes, one after the other, under strace of the worker and of whoever syncs for it."""
     server = trial.start()
     try:
         (guest,) = trial.make_guests(1)
         (worker,) = server.workers()
-        pids = [str(pid) for pid in (worker.pid, *others)]
+        pids = [str(pid) for pid in (worker.pid, *others())]  # after the first write: its connection is open
         out = trial.folder / "strace.txt"
         calls = "trace=fsync,fdatasync,write,writev,sendto,sendmsg"
         tracer = subprocess.Popen(
@@ -122,13 +122,13 @@ def _wait_until_attached(client: httpx2.Client, out: Path) -> None:
 
 @pytest.mark.prove
 def test_sqlite_syncs_its_log_before_every_answer(tmp_path: Path, strace: str) -> None:
-    trace = traced_writes(strace, Trial(tmp_path, None, workers=1), (), "-wal")
+    trace = traced_writes(strace, Trial(tmp_path, None, workers=1), list, "-wal")
     assert (trace.answers, trace.without_sync) == (WRITES, 0), trace
 
 
 @pytest.mark.prove
 def test_synchronous_normal_is_seen(tmp_path: Path, strace: str) -> None:
-    trace = traced_writes(strace, Trial(tmp_path, None, workers=1, launch=LAX), (), "-wal")
+    trace = traced_writes(strace, Trial(tmp_path, None, workers=1, launch=LAX), list, "-wal")
     assert trace.answers == WRITES
     assert trace.without_sync > WRITES * 0.9
 
@@ -143,7 +143,7 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
 def test_postgresql_syncs_its_log_before_every_answer(tmp_path: Path, strace: str, postgres: PostgresServer) -> None:
     """With `fsync=off` the same trace has to show that nothing is synced, or it would prove nothing."""
     trial = Trial(tmp_path, postgres.create_database("chaos"), workers=1)
-    trace = traced_writes(strace, trial, family(postgres.pid), "pg_wal")
+    trace = traced_writes(strace, trial, lambda: family(postgres.pid), "pg_wal")
     assert trace.answers == WRITES
     if postgres.settings["fsync"] == "on":
         assert trace.without_sync == 0, trace
