@@ -16,7 +16,8 @@ def dump(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_number)
 
 
-load = json.loads
+def load(text: str) -> Any:
+    return {} if text == "{}" else json.loads(text)  # most contexts are empty
 
 
 def plain(value: Any) -> Any:

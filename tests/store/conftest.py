@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -57,10 +57,8 @@ async def sqlite_place(sqlite_url: str) -> AsyncIterator[Place]:
 
 
 @pytest.fixture
-async def postgres_place(
-    postgres_server: PostgresServer, migrated_postgres: str, tmp_path: Path
-) -> AsyncIterator[Place]:
-    database = f"test_{abs(hash(tmp_path)):x}"
+async def postgres_place(postgres_server: PostgresServer, migrated_postgres: str) -> AsyncIterator[Place]:
+    database = f"test_{uuid.uuid4().hex}"
     postgres_server.execute(f'CREATE DATABASE "{database}" TEMPLATE "{migrated_postgres}"')
     place = Place("postgresql", postgres_server.url(database))
     yield place

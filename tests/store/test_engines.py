@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -118,15 +117,14 @@ async def test_a_frozen_server_is_reported_without_waiting_for_it(own: SqlStore,
     guest = await born(own)
     own_server.freeze()
     try:
-        before = time.monotonic()
         await every_call_is_unavailable(own)
-        waited = time.monotonic() - before
+        still_stuck = own._runner._waiter.in_flight  # type: ignore[attr-defined]
     finally:
         own_server.thaw()
 
-    # The driver's own limit is several seconds; far from it is enough to know that nobody waited for it.
+    # The callers had their answer while the driver was still waiting for the server.
+    assert still_stuck > 0
     assert PATIENCE_SLICES * SLICE_S < 1
-    assert waited < 2.5
     await eventually(own, lambda store: store.get(guest))
 
 
