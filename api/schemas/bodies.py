@@ -37,6 +37,31 @@ def read_as[T: Body](model: type[T], data: Any) -> T:
         raise InvalidEdit([_fault(found) for found in error.errors()]) from error
 
 
+def with_nulls(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a body that a core module reads: null says the same as leaving an optional member out."""
+    changed = dict(schema)
+    if "properties" in schema:
+        required = schema.get("required", ())
+        changed["properties"] = {
+            name: with_nulls(member) if name in required else _or_null(with_nulls(member))
+            for name, member in schema["properties"].items()
+        }
+    for inner in ("items", "additionalProperties"):
+        if isinstance(schema.get(inner), Mapping):
+            changed[inner] = with_nulls(schema[inner])
+    if "anyOf" in schema:
+        changed["anyOf"] = [with_nulls(option) for option in schema["anyOf"]]
+    return changed
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(schema.get("type"), str):
+        return schema | {"type": [schema["type"], "null"]}
+    if "enum" in schema and None not in schema["enum"]:
+        return schema | {"enum": [*schema["enum"], None]}
+    return schema
+
+
 def _fault(found: Mapping[str, Any]) -> Fault:
     pointer = "".join(f"/{escape(str(part))}" for part in found["loc"])
     kind = found["type"]

@@ -4,6 +4,7 @@ from typing import Any, NotRequired, TypedDict
 
 from pydantic import with_config
 
+from api.schemas.bodies import with_nulls
 from api.schemas.preferences import FORBID, Strength
 
 
@@ -134,20 +135,22 @@ class CatalogueChange(TypedDict):
     plan: NotRequired[Plan]
 
 
-DEFINITION_SCHEMA: dict[str, Any] = {
-    "title": "DefinitionPut",
-    "description": "A definition in the shape of the standard catalogue, with labels; English titles are required.",
-    "type": "object",
-    "properties": {
-        "area": {"type": "string"},
-        "definition": {"type": "object"},
-        "labels": {"type": "object", "additionalProperties": {"type": "object"}},
-        "rename_from": {"type": "string"},
-        "deprecated_by": {"type": "string"},
-    },
-    "required": ["area", "definition", "labels"],
-    "additionalProperties": False,
-}
+DEFINITION_SCHEMA: dict[str, Any] = with_nulls(
+    {
+        "title": "DefinitionPut",
+        "description": "A definition in the shape of the standard catalogue, with labels; English titles are required.",
+        "type": "object",
+        "properties": {
+            "area": {"type": "string"},
+            "definition": {"type": "object"},
+            "labels": {"type": "object", "additionalProperties": {"type": "object"}},
+            "rename_from": {"type": "string"},
+            "deprecated_by": {"type": "string"},
+        },
+        "required": ["area", "definition", "labels"],
+        "additionalProperties": False,
+    }
+)
 DEFINITION_EXAMPLE: dict[str, Any] = {
     "area": "arrival",
     "definition": {

@@ -4,6 +4,7 @@ from typing import Any, NotRequired, TypedDict
 
 from pydantic import with_config
 
+from api.schemas.bodies import with_nulls
 from api.schemas.preferences import FORBID
 
 _RANGE: dict[str, Any] = {
@@ -60,29 +61,31 @@ _POLICY: dict[str, Any] = {
     "required": ["id", "key", "force", "basis"],
     "additionalProperties": False,
 }
-PROPERTY_SCHEMA: dict[str, Any] = {
-    "title": "PropertyPut",
-    "description": "A hotel as it declares itself; what is not declared is unknown, not absent.",
-    "type": "object",
-    "properties": {
-        "name": {"type": "string"},
-        "brand": {"type": "string"},
-        "time_zone": {"type": "string", "description": "IANA name"},
-        "warm_months": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 12}},
-        "capabilities": _CAPABILITIES,
-        "rooms": {
-            "type": "object",
-            "additionalProperties": {
+PROPERTY_SCHEMA: dict[str, Any] = with_nulls(
+    {
+        "title": "PropertyPut",
+        "description": "A hotel as it declares itself; what is not declared is unknown, not absent.",
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "brand": {"type": "string"},
+            "time_zone": {"type": "string", "description": "IANA name"},
+            "warm_months": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 12}},
+            "capabilities": _CAPABILITIES,
+            "rooms": {
                 "type": "object",
-                "properties": {"capabilities": _CAPABILITIES},
-                "additionalProperties": False,
+                "additionalProperties": {
+                    "type": "object",
+                    "properties": {"capabilities": _CAPABILITIES},
+                    "additionalProperties": False,
+                },
             },
+            "lineup": {"type": "array", "items": _CHANNEL},
+            "policies": {"type": "array", "items": _POLICY},
         },
-        "lineup": {"type": "array", "items": _CHANNEL},
-        "policies": {"type": "array", "items": _POLICY},
-    },
-    "additionalProperties": False,
-}
+        "additionalProperties": False,
+    }
+)
 
 
 @with_config(FORBID)
@@ -91,14 +94,14 @@ class Property(TypedDict):
 
     id: str
     version: int
-    name: NotRequired[str]
-    brand: NotRequired[str]
-    time_zone: NotRequired[str]
-    warm_months: NotRequired[list[int]]
-    capabilities: NotRequired[dict[str, Any]]
-    rooms: NotRequired[dict[str, Any]]
+    name: NotRequired[str | None]
+    brand: NotRequired[str | None]
+    time_zone: NotRequired[str | None]
+    warm_months: NotRequired[list[int] | None]
+    capabilities: NotRequired[dict[str, Any] | None]
+    rooms: NotRequired[dict[str, Any] | None]
     lineup: NotRequired[list[dict[str, Any]] | None]
-    policies: NotRequired[list[dict[str, Any]]]
+    policies: NotRequired[list[dict[str, Any]] | None]
 
 
 @with_config(FORBID)

@@ -4,33 +4,36 @@ from typing import Any, NotRequired, TypedDict
 
 from pydantic import with_config
 
+from api.schemas.bodies import with_nulls
 from api.schemas.fields import GUEST_PATTERN, ID_PATTERN, StayStatus
 from api.schemas.preferences import FORBID, GUEST
 
-STAY_SCHEMA: dict[str, Any] = {
-    "title": "StayPut",
-    "description": "A stay as the property's system knows it; putting it again replaces it.",
-    "type": "object",
-    "properties": {
-        "guest": {"type": "string", "pattern": GUEST_PATTERN},
-        "property": {"type": "string", "pattern": ID_PATTERN},
-        "arrival": {"type": "string", "format": "date-time"},
-        "departure": {"type": "string", "format": "date-time", "description": "After the arrival."},
-        "room": {"type": ["string", "null"], "maxLength": 20, "description": "Empty until one is assigned."},
-        "trip": {"enum": ["business", "leisure", "group", "", None]},
-        "party": {
-            "type": ["object", "null"],
-            "properties": {
-                "adults": {"type": "integer", "minimum": 0, "maximum": 99},
-                "children": {"type": "integer", "minimum": 0, "maximum": 99},
+STAY_SCHEMA: dict[str, Any] = with_nulls(
+    {
+        "title": "StayPut",
+        "description": "A stay as the property's system knows it; putting it again replaces it.",
+        "type": "object",
+        "properties": {
+            "guest": {"type": "string", "pattern": GUEST_PATTERN},
+            "property": {"type": "string", "pattern": ID_PATTERN},
+            "arrival": {"type": "string", "format": "date-time"},
+            "departure": {"type": "string", "format": "date-time", "description": "After the arrival."},
+            "room": {"type": "string", "maxLength": 20, "description": "Empty until one is assigned."},
+            "trip": {"enum": ["business", "leisure", "group", ""]},
+            "party": {
+                "type": "object",
+                "properties": {
+                    "adults": {"type": "integer", "minimum": 0, "maximum": 99},
+                    "children": {"type": "integer", "minimum": 0, "maximum": 99},
+                },
+                "additionalProperties": False,
             },
-            "additionalProperties": False,
+            "status": {"enum": ["booked", "in_house", "checked_out", "cancelled", ""]},
         },
-        "status": {"enum": ["booked", "in_house", "checked_out", "cancelled", "", None]},
-    },
-    "required": ["guest", "property", "arrival", "departure"],
-    "additionalProperties": False,
-}
+        "required": ["guest", "property", "arrival", "departure"],
+        "additionalProperties": False,
+    }
+)
 
 
 @with_config(FORBID)
