@@ -34,7 +34,7 @@ class StandingClock:
 class Front:
     """One running app. A caller is a token; `json` bodies are sent as they are told."""
 
-    def __init__(self, app: FastAPI, http: httpx2.AsyncClient, key: Key, clock: StandingClock, house: Any) -> None:
+    def __init__(self, app: Any, http: httpx2.AsyncClient, key: Key, clock: Any, house: Any) -> None:
         self.app, self.http, self.key, self.clock, self.house = app, http, key, clock, house
 
     @staticmethod

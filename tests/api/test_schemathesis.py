@@ -1,0 +1,168 @@
+"""schemathesis over the generated document, against a running server: nothing it thinks of gives a 5xx or an answer
+that is not as declared. Once with a fixed seed and once with a new one, which is printed so that it can be tried again.
+
+The catalogue is data, so a body that fits the document may still be wrong for its key: refusals 400, 412 and 422 are
+expected of good data beside the usual ones. A 5xx never is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import Status, StopReason, events, from_schema
+
+from api.auth import load_keys, make_key, save_keys
+from prefs.migrations import migrate
+from prefs.settings import Settings
+from tests.api.front import PROPERTY, Front
+from tests.api.samples import World, all_operations, entitled, make_world
+from tests.api.served import served
+
+FIXED_SEED = 20261122
+EXAMPLES = 25
+CHECKS = {
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+    "response_headers_conformance",
+    "negative_data_rejection",
+    "positive_data_acceptance",
+    "missing_required_header",
+    "ignored_auth",
+    "unsupported_method",
+    "allow_header_conformance",
+    "object_level_authorization",
+    "ensure_resource_availability",
+    "use_after_free",
+}
+REFUSED_BAD = ["400", "401", "403", "404", "405", "409", "412", "413", "415", "422"]
+REFUSED_GOOD = ["2xx", "304", "400", "401", "403", "404", "409", "412", "422"]
+
+
+class WallClock:
+    """The server's clock is the machine's, so tokens for it are signed by the same."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)  # noqa: TID251 - a test of a real server
+
+
+def configuration(base: str, seed: int, world: World) -> SchemathesisConfig:
+    return SchemathesisConfig.from_dict(
+        {
+            "base-url": base,
+            "seed": seed,
+            "continue-on-failure": True,
+            "parameters": {"guest": world.guest, "stay": world.stay, "property": PROPERTY},
+            "generation": {"max-examples": EXAMPLES, "no-shrink": True},
+            "phases": {"stateful": {"enabled": False}},
+            "checks": {
+                "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx"]},
+                "negative_data_rejection": {"expected-statuses": REFUSED_BAD},
+                "positive_data_acceptance": {"expected-statuses": REFUSED_GOOD},
+            },
+        }
+    )
+
+
+def explore(
+    document: dict[str, Any], tokens: dict[str, str], config: SchemathesisConfig
+) -> tuple[Counter[str], list[str], Counter[int]]:
+    """Every phase over every operation: how often each check ran, what failed, and how often each status came."""
+    schema = schemathesis.openapi.from_dict(document, config=config)
+
+    class Bearer:
+        """A token of somebody who may do what the operation does."""
+
+        def get(self, case: schemathesis.Case, context: schemathesis.AuthContext) -> str | None:
+            return tokens.get(str(context.operation.definition.raw["operationId"]))
+
+        def set(self, case: schemathesis.Case, data: str | None, context: schemathesis.AuthContext) -> None:
+            if data is not None:
+                case.headers["Authorization"] = f"Bearer {data}"
+
+    schema.auth(refresh_interval=None)(Bearer)  # a kept token would be that of another operation
+    ran: Counter[str] = Counter()
+    answers: Counter[int] = Counter()
+    failures: list[str] = []
+    for event in from_schema(schema).execute():
+        match event:
+            case events.ScenarioFinished():
+                for case_id, checks in event.recorder.checks.items():
+                    ran.update(check.name for check in checks)
+                    failed = [check for check in checks if check.status is Status.FAILURE and check.failure_info]
+                    failures += [told(event.recorder, case_id, check) for check in failed]
+                answers.update(i.response.status_code for i in event.recorder.interactions.values() if i.response)
+            case events.NonFatalError() | events.FatalError():
+                failures.append(repr(event))
+            case events.EngineFinished():
+                assert event.stop_reason is StopReason.COMPLETED
+    return ran, failures, answers
+
+
+def told(recorder: Any, case_id: str, check: Any) -> str:
+    failure, interaction = check.failure_info.failure, recorder.interactions[case_id]
+    sent = interaction.request
+    answer = interaction.response.content[:500] if interaction.response else b""
+    return f"{check.name}: {failure.title}: {failure.message[:500]}\n{sent.method} {sent.uri} {sent.body}\n{answer!r}"
+
+
+@pytest.fixture
+async def settings(tmp_path: Path, sqlite_url: str) -> Settings:
+    keys = tmp_path / "keys.json"
+    keys.write_text(save_keys([make_key()]), encoding="utf-8")
+    await migrate(sqlite_url)
+    return Settings(data=tmp_path, database_url=sqlite_url, keys=keys)
+
+
+@asynccontextmanager
+async def running(settings: Settings, log: Path) -> AsyncIterator[tuple[str, dict[str, Any], World, dict[str, str]]]:
+    """A server with a small world in it: its address, its document, the world, a fitting token by operation."""
+    with served(settings, log) as base:
+        async with httpx2.AsyncClient(base_url=base) as http:
+            document = (await http.get("/openapi.json")).json()
+            front = Front(None, http, load_keys(settings.keys)[0], WallClock(), None)
+            world = await make_world(front)
+        tokens = {one.id: entitled(front, one, world) for one in all_operations(document) if one.guarded}
+        yield base, document, world, tokens
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("seed", [FIXED_SEED, secrets.randbelow(2**32)], ids=["fixed seed", "random seed"])
+async def test_nothing_it_thinks_of_breaks_the_service(
+    settings: Settings, tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(settings, tmp_path / "server.log") as (base, document, world, tokens):
+        ran, failures, answers = await asyncio.to_thread(explore, document, tokens, configuration(base, seed, world))
+
+    counted = ", ".join(f"{name} {count}" for name, count in sorted(ran.items()))
+    statuses = ", ".join(f"{status}: {count}" for status, count in sorted(answers.items()))
+    with capsys.disabled():
+        sys.stdout.write(f"\nschemathesis, seed {seed}: answers {statuses}; checks that ran: {counted}\n")
+    assert not failures, f"seed {seed}:\n" + "\n\n".join(failures[:20])
+    assert ran.keys() == CHECKS
+    assert answers.total() > 500
+    assert answers[200] > 100 and not any(status >= 500 for status in answers)
+
+
+async def test_a_planted_drift_is_found(settings: Settings, tmp_path: Path) -> None:
+    async with running(settings, tmp_path / "server.log") as (base, document, world, tokens):
+        document["paths"] = {path: document["paths"][path] for path in ("/version", "/livez")}
+        document["components"]["schemas"]["Version"]["properties"]["python"] = {"type": "integer"}
+        responses = document["paths"]["/livez"]["get"]["responses"]
+        responses["201"] = responses.pop("200")
+        _, failures, _ = await asyncio.to_thread(explore, document, tokens, configuration(base, FIXED_SEED, world))
+    found = {failure.partition(":")[0] for failure in failures}
+    assert {"response_schema_conformance", "status_code_conformance"} <= found
