@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.pool import NullPool
 
 from prefs.core.errors import StoreUnavailable
@@ -104,10 +104,9 @@ def _sqlite_state(url: str) -> SchemaState:
 def _compare(connection: Connection) -> SchemaState:
     present = MigrationContext.configure(connection).get_current_revision()
     if present is None:
-        return SchemaState.EMPTY
-    known = [
-        script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()
-    ]  # newest first
-    if present not in known:
-        return SchemaState.AHEAD
-    return SchemaState.OK if present == known[0] else SchemaState.OUTDATED
+        # Tables without a revision are somebody's work: nothing that may be taken for an empty database.
+        return SchemaState.OUTDATED if inspect(connection).get_table_names() else SchemaState.EMPTY
+    newest = ScriptDirectory.from_config(configuration()).get_current_head() or ""
+    if present == newest:
+        return SchemaState.OK
+    return SchemaState.OUTDATED if present < newest else SchemaState.AHEAD  # revisions are numbered in order

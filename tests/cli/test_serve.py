@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx2
 import psutil
+import pysqlite3.dbapi2 as sqlite
 import pytest
 
 from tests.cli.served import Served, bearer, guestprefs
@@ -164,13 +165,31 @@ def alive(process: psutil.Process) -> bool:
     return False
 
 
-def test_an_old_schema_is_refused_with_the_command_to_run(tmp_path: Path, postgres_url: str) -> None:
-    done = guestprefs(tmp_path, "serve", "--port", "0", environ={"DATABASE_URL": postgres_url})
+def test_an_empty_postgresql_is_refused_until_it_is_migrated(tmp_path: Path, postgres_url: str) -> None:
+    environ = {"DATABASE_URL": postgres_url}
+    done = guestprefs(tmp_path, "serve", "--port", "0", environ=environ)
     assert done.returncode == 1
     assert "guestprefs migrate" in done.stderr
-    assert guestprefs(tmp_path, "migrate", environ={"DATABASE_URL": postgres_url}).returncode == 0
-    with Served(tmp_path, environ={"DATABASE_URL": postgres_url}) as server:
+    assert guestprefs(tmp_path, "migrate", environ=environ).returncode == 0
+    with Served(tmp_path, environ=environ) as server:
         assert server.status("/readyz") == 200
+
+
+@pytest.mark.parametrize(
+    "make_older", ["UPDATE alembic_version SET version_num = '0000'", "DELETE FROM alembic_version"]
+)
+def test_an_old_schema_is_refused_with_the_command_to_run(tmp_path: Path, make_older: str) -> None:
+    assert guestprefs(tmp_path, "migrate").returncode == 0
+    connection = sqlite.connect(str(tmp_path / "data" / "guestprefs.db"))
+    connection.execute(make_older)
+    connection.commit()
+    connection.close()
+    before = (tmp_path / "data" / "guestprefs.db").read_bytes()
+    for words in (("serve", "--port", "0"), ("serve", "--demo", "--port", "0"), ("seed",), ("doctor",)):
+        done = guestprefs(tmp_path, *words)
+        assert done.returncode == 1, words
+        assert "is older than this program. Run: guestprefs migrate" in done.stderr + done.stdout, words
+    assert (tmp_path / "data" / "guestprefs.db").read_bytes() == before
 
 
 def test_a_taken_port_is_said_in_a_sentence(served: Served, tmp_path: Path) -> None:
