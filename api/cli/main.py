@@ -36,7 +36,7 @@ catalogue = typer.Typer(no_args_is_help=True, help="Check and apply definitions 
 app.add_typer(catalogue, name="catalogue")
 
 DataOption = Annotated[
-    Path | None, typer.Option(help="Folder for database, keys and demo.json. [default: GUESTPREFS_DATA or ./data]")
+    Path | None, typer.Option(help="Folder for database, keys and demo.json. (default: GUESTPREFS_DATA or ./data)")
 ]
 
 
@@ -45,10 +45,10 @@ def serve(
     demo_data: Annotated[
         bool, typer.Option("--demo", help="Seed demo hotels and guests, print ready tokens, write them to demo.json.")
     ] = False,
-    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8080]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. (default: 127.0.0.1)")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. (default: 8080)")] = None,
     data: DataOption = None,
-    workers: Annotated[int | None, typer.Option(help="Server processes. [default: 1]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Server processes. (default: 1)")] = None,
     guests: Annotated[int, typer.Option(min=1, max=100_000, help="Demo guests to seed with --demo.")] = 24,
 ) -> None:
     """Serve the API until told to stop.
@@ -98,7 +98,7 @@ def token(
     role: Annotated[Role, typer.Option(help="Who calls.")],
     surface: Annotated[str, typer.Option(help="Where the answer is shown: it decides what may be seen.")],
     guest: Annotated[str, typer.Option(help="The guest (gst_...) that a guest's token is for.")] = "",
-    subject: Annotated[str, typer.Option(help="Name of any other caller. [default: role-surface]")] = "",
+    subject: Annotated[str, typer.Option(help="Name of any other caller. (default: role-surface)")] = "",
     properties: Annotated[
         list[str] | None, typer.Option("--property", help="Property of a staff or device token; may be repeated.")
     ] = None,
@@ -120,7 +120,7 @@ def token(
 @app.command()
 def keys(
     path: Annotated[
-        Path | None, typer.Option("--out", help="File to make. [default: the setting GUESTPREFS_KEYS]")
+        Path | None, typer.Option("--out", help="File to make. (default: the setting GUESTPREFS_KEYS)")
     ] = None,
     data: DataOption = None,
 ) -> None:

@@ -69,6 +69,7 @@ def serve(settings: Settings, ready: Callable[[], None], application: str = APPL
     os.environ.update(settings.environment())
     # A worker starts from a clean interpreter: forking would copy this process's threads' locks and descriptors.
     multiprocessing.set_start_method("spawn", force=True)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # inherited: until a worker takes it, a drain must not kill it
     server = Server(
         application,
         address=settings.host,
@@ -145,7 +146,6 @@ def _announce(settings: Settings, ready: Callable[[], None], stopping: threading
 def load_worker(application: str, supervisor: int, log_level: str) -> Any:
     """What a worker does first: tie its life to the supervisor's, then make the application."""
     _end_with(supervisor)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until the application takes it, a drain must not kill
     # Ctrl-C reaches the whole foreground group; the supervisor decides when workers stop.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     telemetry.configure(log_level)
