@@ -81,7 +81,7 @@ def _restore_examples(app: FastAPI, document: dict[str, Any]) -> None:
         route = found.original_route
         if not isinstance(route, APIRoute) or not route.include_in_schema:
             continue
-        operation = document["paths"][route.path][next(iter(route.methods)).lower()]
+        operation = document["paths"][route.path][next(iter(route.methods or ())).lower()]
         told = {str(status): response.get("content", {}) for status, response in route.responses.items()}
         written = [(operation["responses"][status]["content"], content) for status, content in told.items() if content]
         taken = (route.openapi_extra or {}).get("requestBody", {}).get("content", {})

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from prefs.bootstrap import furnish
 from prefs.core.callers import ALL_GUESTS
-from prefs.settings import Settings
-from tests.api.conftest import opened
-from tests.api.front import PROPERTY, Front, StandingClock
+from prefs.store.memory import MemoryStore
+from tests.api.front import PROPERTY, Front
 from tests.api.samples import Operation, World, all_operations, body_of, make_world, params_of, path_of
 
 # By operation: guest, staff, device, service, operator; both of the last with permission for all guests.
@@ -85,14 +85,14 @@ async def test_without_a_token_nothing_is_told(front: Front, world: World) -> No
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_every_operation_by_every_role(front: Front, settings: Settings, role: str) -> None:
+async def test_every_operation_by_every_role(front: Front, role: str) -> None:
     found: dict[str, int] = {}
     for operation in operations_of(front):
         # A house for each, since many of these change it.
-        async with opened(settings, StandingClock()) as fresh:
-            world = await make_world(fresh)
-            response = await ask(fresh, operation, world, tokens(fresh, world)[role])
-            found[operation.id] = response.status_code
+        front.app.state.house = front.house = furnish(MemoryStore(front.clock), front.clock)
+        world = await make_world(front)
+        response = await ask(front, operation, world, tokens(front, world)[role])
+        found[operation.id] = response.status_code
     assert found == {operation: row[ROLES.index(role)] for operation, row in EXPECTED.items()}
 
 

@@ -31,7 +31,7 @@ from tests.api.samples import World, all_operations, entitled, make_world
 from tests.api.served import served
 
 FIXED_SEED = 20261122
-EXAMPLES = 25
+EXAMPLES = 16
 CHECKS = {
     "not_a_server_error",
     "status_code_conformance",
