@@ -10,7 +10,8 @@ from pathlib import Path
 
 from api.auth import make_key, save_keys
 from api.cli.console import CommandFault, say
-from prefs.bootstrap import SchemaState, migrate_schema, schema_of
+from api.cli.credentials import signing_key
+from prefs.bootstrap import MEMORY, SchemaState, migrate_schema, schema_of
 from prefs.settings import Settings
 
 FOLDER_MODE = 0o700
@@ -23,6 +24,7 @@ def prepare(settings: Settings, *, migrate_empty: bool) -> None:
     if not settings.keys.exists():
         make_keys(settings.keys)
         say(f"Made a signing key in {settings.keys} (readable by you alone).")
+    signing_key(settings.keys)  # a broken file is said here once, not by every worker that cannot start
     if schema_now(settings) is SchemaState.EMPTY and (settings.on_sqlite or migrate_empty):
         migrate_now(settings)
         say(f"Made the tables in {shown(settings.database_url)}.")
@@ -32,6 +34,10 @@ def prepare(settings: Settings, *, migrate_empty: bool) -> None:
 def refuse_unfit(settings: Settings) -> None:
     """Raise CommandFault for a schema that this program cannot work on. A newer one it can: schemas expand first."""
     where = shown(settings.database_url)
+    if settings.database_url == MEMORY:
+        raise CommandFault(
+            f"{MEMORY} keeps everything in one process and forgets it; DATABASE_URL must name a database."
+        )
     match schema_now(settings):
         case SchemaState.EMPTY:
             raise CommandFault(f"The database {where} has no tables yet. Run: guestprefs migrate")

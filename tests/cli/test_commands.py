@@ -116,9 +116,11 @@ class TestKeysAndTokens:
     def test_a_broken_key_file_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "keys.json").write_text("{}")
-        done = guestprefs(tmp_path, "token", "--role", "guest", "--surface", "guest_app", "--guest", "gst_1")
-        assert done.returncode == 1
-        assert "keys.json" in one_sentence(done.stderr)
+        token = ("token", "--role", "guest", "--surface", "guest_app", "--guest", "gst_1")
+        for words in (token, ("serve", "--port", "0")):
+            done = guestprefs(tmp_path, *words)
+            assert done.returncode == 1
+            assert "keys.json" in one_sentence(done.stderr)
 
 
 class TestDatabase:
@@ -140,6 +142,12 @@ class TestDatabase:
         done = guestprefs(tmp_path, "seed")
         assert done.returncode == 1
         assert "guestprefs migrate" in one_sentence(done.stderr)
+
+    def test_memory_is_no_database_for_a_command(self, tmp_path: Path) -> None:
+        for command in (("seed",), ("serve", "--port", "0")):
+            done = guestprefs(tmp_path, *command, environ={"DATABASE_URL": "memory://"})
+            assert done.returncode == 1
+            assert "DATABASE_URL" in one_sentence(done.stderr)
 
     def test_a_database_that_is_not_there_is_a_sentence(self, tmp_path: Path) -> None:
         url = f"postgresql+asyncpg://someone:secret@127.0.0.1:{free_port()}/none"
