@@ -86,7 +86,8 @@ def _pointer_of(field: str) -> str:
     if not field:
         return ""
     names = [escape(name) for name in field.split(".")]
-    return "/" + "/".join(names if names[0] in ("area", "definition", "labels", "deprecated_by") else ["definition", *names])
+    in_definition = names[0] not in ("area", "definition", "labels", "deprecated_by")
+    return "/" + "/".join(["definition", *names] if in_definition else names)
 
 
 def _respond(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
@@ -120,7 +121,7 @@ def _allowed(request: Request) -> str:
     for found in iter_route_contexts(request.app.routes):
         route = found.original_route
         if isinstance(route, APIRoute) and route.path_regex.match(path):
-            methods |= route.methods
+            methods |= route.methods or set()
     return ", ".join(sorted(methods))
 
 

@@ -9,6 +9,7 @@ from time import perf_counter
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
@@ -18,6 +19,8 @@ from prefs import telemetry
 BODY_BYTES_MAX = 64 * 1024
 BATCH_BYTES_MAX = 256 * 1024
 BATCH_PATH = "/v1/preferences/batch"
+
+CLIENT_GONE = 499  # as nginx counts a caller that hung up before there was an answer
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = telemetry.logger("api")
@@ -63,6 +66,8 @@ class Telemetry:
         telemetry.IN_FLIGHT.inc()
         try:
             await self.app(scope, receive, named)
+        except ClientDisconnect:
+            status = status or CLIENT_GONE
         except Exception:  # the last net: whatever it was, the caller gets a problem and the log the trace
             _log.exception("request failed", request_id=request_id, route=template_of(scope), method=scope["method"])
             if status:

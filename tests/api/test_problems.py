@@ -144,6 +144,31 @@ async def test_a_thousand_guests_and_not_one_more(front: Front, world: World) ->
     assert problem["errors"][0]["pointer"] == "/guests"
 
 
+async def test_a_caller_who_hangs_up_is_no_failure(front: Front, world: World) -> None:
+    sent: list[Any] = []
+    asked: list[Any] = [{"type": "http.request", "body": b'{"room', "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return asked.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = {"authorization": f"Bearer {front.guest(world.guest)}", "content-type": "application/json"}
+    scope = {
+        "type": "http",
+        "method": "PATCH",
+        "path": READ.format(world.guest),
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    await front.app(scope, receive, send)
+    assert sent == []
+    told = (await front.call("GET", "/metrics")).text
+    assert 'guestprefs_requests_total{method="PATCH",route="/v1/guests/{guest}/preferences",status="499"}' in told
+    assert (await front.read(world.guest))["version"] == 2
+
+
 async def test_a_given_request_id_is_kept_when_it_is_harmless(front: Front) -> None:
     kept = await front.call("GET", "/nowhere", headers={"x-request-id": "desk-7.a_b"})
     assert kept.json()["request_id"] == "desk-7.a_b"
