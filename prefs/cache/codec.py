@@ -1,0 +1,194 @@
+"""Cached values as compact JSON: lists in a fixed order, moments as whole microseconds, one byte in front for the form.
+
+The form is part of every entry. A process that meets a form it does not know (another release beside it) takes the
+entry for a miss; it never guesses.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from prefs.cache.keys import EXTENSIONS, GUEST, LIVE, PROPERTY, STAYS
+from prefs.core.entries import (
+    Consent,
+    Context,
+    Document,
+    Entered,
+    Entry,
+    Identifier,
+    Provenance,
+    ProvenanceKind,
+    Scope,
+    ScopeKind,
+    Strength,
+)
+from prefs.core.stays import Party, Stay, StayStatus
+from prefs.ports import Record
+
+# "1" was written by orjson. "J" was not, since orjson refuses lone surrogates and integers beyond 64 bits.
+_FAST, _PLAIN = b"1", b"J"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_STRENGTHS = {strength.value: strength for strength in Strength}
+_SCOPES = {kind.value: kind for kind in ScopeKind}
+_PROVENANCES = {kind.value: kind for kind in ProvenanceKind}
+_STATUSES = {status.value: status for status in StayStatus}
+
+
+class UnknownForm(ValueError):
+    """Raised for bytes that this release did not learn to read."""
+
+
+def encode(kind: str, value: Any) -> bytes:
+    """None (there is no such thing) is empty."""
+    if value is None:
+        return b""
+    data = _WRITERS[kind](value)
+    try:
+        return _FAST + orjson.dumps(data)
+    except orjson.JSONEncodeError:
+        return _PLAIN + json.dumps(data, separators=(",", ":")).encode()
+
+
+def decode(kind: str, payload: bytes) -> Any:
+    """Raises UnknownForm."""
+    if not payload:
+        return None
+    form, body = payload[:1], payload[1:]
+    if form not in (_FAST, _PLAIN):
+        raise UnknownForm("an entry of another release")
+    try:
+        return _READERS[kind](orjson.loads(body) if form == _FAST else json.loads(body))
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise UnknownForm("an entry of another release") from error
+
+
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+
+
+def _moment(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def _maybe(micros: int | None) -> datetime | None:
+    return None if micros is None else _moment(micros)
+
+
+def _entry(entry: Entry) -> list[Any]:
+    provenance = entry.provenance
+    return [
+        entry.id,
+        entry.key,
+        entry.value,
+        entry.strength.value,
+        [entry.scope.kind.value, entry.scope.id],
+        entry.context.named(),
+        [provenance.kind.value, provenance.actor, provenance.surface, _micros(provenance.at), provenance.source],
+        entry.version,
+        _micros(entry.expires_at),
+        [entry.entered.value, entry.entered.unit] if entry.entered else None,
+    ]
+
+
+def _entry_of(data: Sequence[Any]) -> Entry:
+    id, key, value, strength, (scope, scope_id), context, provenance, version, expires, entered = data
+    kind, actor, surface, at, source = provenance
+    return Entry(
+        id,
+        key,
+        value,
+        _STRENGTHS[strength],
+        Scope(_SCOPES[scope], scope_id),
+        Context(**context),
+        Provenance(_PROVENANCES[kind], actor, surface, _moment(at), source),
+        version,
+        _maybe(expires),
+        Entered(*entered) if entered else None,
+    )
+
+
+def _document(document: Document) -> list[Any]:
+    return [
+        document.guest,
+        document.version,
+        [_entry(entry) for entry in document.entries],
+        [[identifier.system, identifier.id] for identifier in document.identifiers],
+        [[c.purpose, _micros(c.granted_at), c.actor, c.surface] for c in document.consents],
+        document.display_name,
+        _micros(document.created_at),
+        _micros(document.updated_at),
+    ]
+
+
+def _document_of(data: Sequence[Any]) -> Document:
+    guest, version, entries, identifiers, consents, display_name, created, updated = data
+    return Document(
+        guest,
+        version,
+        tuple(map(_entry_of, entries)),
+        tuple(Identifier(system, id) for system, id in identifiers),
+        tuple(Consent(purpose, _moment(at), actor, surface) for purpose, at, actor, surface in consents),
+        display_name,
+        _maybe(created),
+        _maybe(updated),
+    )
+
+
+def _stay(stay: Stay) -> list[Any]:
+    return [
+        stay.id,
+        stay.guest,
+        stay.property,
+        _micros(stay.arrival),
+        _micros(stay.departure),
+        stay.room,
+        stay.trip,
+        [stay.party.adults, stay.party.children] if stay.party else None,
+        stay.status.value,
+        stay.version,
+    ]
+
+
+def _stay_of(data: Sequence[Any]) -> Stay:
+    id, guest, place, arrival, departure, room, trip, party, status, version = data
+    return Stay(
+        id,
+        guest,
+        place,
+        _moment(arrival),
+        _moment(departure),
+        room,
+        trip,
+        Party(*party) if party else None,
+        _STATUSES[status],
+        version,
+    )
+
+
+def _record(record: Record) -> list[Any]:
+    return [record.id, record.body, record.version]
+
+
+def _record_of(data: Sequence[Any]) -> Record:
+    id, body, version = data
+    return Record(id, body, version)
+
+
+_WRITERS: dict[str, Callable[[Any], Any]] = {
+    GUEST: _document,
+    STAYS: lambda stays: [_stay(stay) for stay in stays],
+    LIVE: lambda entries: [_entry(entry) for entry in entries],
+    PROPERTY: _record,
+    EXTENSIONS: lambda found: [found[0], [_record(record) for record in found[1]]],
+}
+_READERS: dict[str, Callable[[Any], Any]] = {
+    GUEST: _document_of,
+    STAYS: lambda data: [_stay_of(stay) for stay in data],
+    LIVE: lambda data: [_entry_of(entry) for entry in data],
+    PROPERTY: _record_of,
+    EXTENSIONS: lambda data: (data[0], [_record_of(record) for record in data[1]]),
+}

@@ -1,0 +1,296 @@
+"""Loading what no local copy answers: shared tier, then store, for all who ask in the same tick of the event loop.
+
+Whatever is wanted in one tick becomes one flight: one MGET, one round of leases for what is missing, one statement a
+kind. A flight begins after every request that it serves, so nobody hears of a time before his question. A key that is
+in the air when someone asks for it again waits for the next flight, which then mostly finds it: so a process never
+loads a key twice at once, and one refill costs at most one load a process.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any, NamedTuple
+
+from prefs.cache import keys as kinds
+from prefs.cache.breaker import Breaker
+from prefs.cache.codec import encode
+from prefs.cache.keys import CATALOGUE, GUEST, KINDS, PROPERTY, cacheable, id_of, kind_of
+from prefs.cache.lines import SharedUnavailable
+from prefs.cache.local import Expectation, LocalTier
+from prefs.cache.metrics import SILENCE, CacheMetrics
+from prefs.cache.shared import BUSY, FENCED, FOUND, GRANTED, Hit, SharedTier
+from prefs.core.entries import Document
+from prefs.core.errors import StoreUnavailable
+from prefs.ports import Record, Store
+
+LOADS_MAX = 8  # statements at once: with the shared tier gone, misses queue here and not at the database
+BUSY_WAIT_S = 0.005
+
+
+class Tier(StrEnum):
+    """Who answered; the words of `Cache-Status`."""
+
+    LOCAL = "local"
+    SHARED = "shared"
+    STORE = "store"
+    STALE = "stale"
+
+
+class Freshness(IntEnum):
+    """How new an answer has to be; each level may also be answered from a higher one."""
+
+    DEFAULT = 0  # at most DELTA_S old
+    SHARED = 1  # linearizable: no local copy
+    STORE = 2  # from the store itself
+
+
+class Answer(NamedTuple):
+    value: Any
+    version: int
+    tier: Tier
+    age_s: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One caller and the keys that he still waits for."""
+
+    left: set[str]
+    done: asyncio.Future[None]
+    answers: dict[str, Answer] = field(default_factory=dict)
+    failure: BaseException | None = None
+
+    def answer(self, key: str, answer: Answer) -> None:
+        self.answers[key] = answer
+        self._strike(key)
+
+    def fail(self, key: str, failure: BaseException) -> None:
+        self.failure = failure
+        self._strike(key)
+
+    def _strike(self, key: str) -> None:
+        self.left.discard(key)
+        if not self.left and not self.done.done():
+            self.done.set_result(None)
+
+
+@dataclass(slots=True, eq=False)
+class Wanted:
+    """A key of a flight: who waits for it, the newest version any of them knows, and whether only the store will do."""
+
+    version: int = 0
+    store: bool = False
+    requests: list[Request] = field(default_factory=list)
+    expected: Expectation | None = None
+    token: str = ""
+
+
+class Loader:
+    def __init__(
+        self, inner: Store, shared: SharedTier | None, local: LocalTier | None, metrics: CacheMetrics = SILENCE
+    ) -> None:
+        self._inner = inner
+        self._shared = shared
+        self._local = local
+        self._metrics = metrics
+        self._turns = asyncio.Semaphore(LOADS_MAX)
+        self._circuit = Breaker(time.monotonic)  # with the store gone, stale copies and refusals must not queue
+        self._wanted: dict[str, Wanted] = {}
+        self._flying: set[str] = set()
+        self._flights: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+
+    async def load(self, keys: Iterable[str], version: int, level: Freshness) -> Request:
+        """Answers and failures of these keys, loaded after now. A cancelled caller leaves the flight undisturbed."""
+        request = Request(set(keys), asyncio.get_running_loop().create_future())
+        for key in tuple(request.left):
+            wanted = self._wanted.get(key)
+            if wanted is None:
+                wanted = self._wanted[key] = Wanted()
+            wanted.version = max(wanted.version, version)
+            wanted.store |= level is Freshness.STORE
+            wanted.requests.append(request)
+        self._schedule()
+        if request.left:
+            await request.done
+        return request
+
+    def _schedule(self) -> None:
+        if not self._scheduled and self._wanted:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._depart)
+
+    def _depart(self) -> None:
+        self._scheduled = False
+        boarding = {key: wanted for key, wanted in self._wanted.items() if key not in self._flying}
+        if not boarding:
+            return
+        for key in boarding:
+            del self._wanted[key]
+        self._flying |= boarding.keys()
+        self._metrics.flight(len(boarding), sum(len(wanted.requests) for wanted in boarding.values()))
+        flight = asyncio.ensure_future(self._fly(boarding))
+        self._flights.add(flight)
+        flight.add_done_callback(lambda done: self._land(done, boarding))
+
+    def _land(self, flight: "asyncio.Task[None]", boarded: Mapping[str, Wanted]) -> None:
+        self._flights.discard(flight)
+        self._flying -= boarded.keys()
+        failure = StoreUnavailable("closed") if flight.cancelled() else flight.exception()
+        for key, wanted in boarded.items():
+            if wanted.expected is not None and self._local is not None:
+                self._local.give_up(key, wanted.expected)
+            if failure is not None:
+                for request in wanted.requests:
+                    if key in request.left:
+                        request.fail(key, failure)
+        if self._wanted and not flight.get_loop().is_closed():
+            self._schedule()
+
+    # ------------------------------------------------------------ a flight
+
+    async def _fly(self, boarded: dict[str, Wanted]) -> None:
+        through = {key: wanted for key, wanted in boarded.items() if wanted.store or not cacheable(key)}
+        asked = {key: wanted for key, wanted in boarded.items() if key not in through}
+        if self._local is not None:
+            for key, wanted in asked.items():
+                wanted.expected = self._local.expect(key)
+        namespace: str | None = None
+        if self._shared is not None and asked:
+            try:
+                namespace = await self._ask(self._shared, asked)
+            except SharedUnavailable:
+                namespace = None
+                for wanted in asked.values():
+                    wanted.token = ""
+        loaded = await self._load([*asked, *through])
+        for key, (value, version) in loaded.items():
+            self._settle(key, boarded[key], Answer(value, version, Tier.STORE), namespace)
+        if self._shared is not None and namespace is not None:
+            await self._fill(self._shared, namespace, asked, loaded)
+
+    async def _ask(self, shared: SharedTier, asked: dict[str, Wanted]) -> str:
+        """Answer what the shared tier has, taking it out of `asked`; what stays is to be loaded."""
+        found = await shared.look(list(asked))
+        unfit = [*found.broken, *self._take(asked, found.hits, found.namespace)]
+        if unfit:
+            await shared.forget(unfit)
+        if not asked:
+            return found.namespace
+        leased = await shared.lease(list(asked))
+        busy = []
+        for key, lease in leased.leases.items():
+            if lease.outcome == GRANTED:
+                asked[key].token = lease.token
+            elif lease.outcome == BUSY:
+                busy.append(key)
+            elif lease.outcome == FOUND and lease.hit is not None:
+                self._take(asked, {key: lease.hit}, leased.namespace)
+            elif lease.outcome == FENCED:
+                self._expect_nothing(key, asked[key])
+        if busy:  # another process is loading them now: have a second look, once
+            await asyncio.sleep(BUSY_WAIT_S)
+            again = await shared.look(busy)
+            self._take(asked, again.hits, again.namespace)
+        return leased.namespace
+
+    def _take(self, asked: dict[str, Wanted], hits: Mapping[str, Hit[Any]], namespace: str) -> list[str]:
+        """Settle hits that are new enough; the others are returned."""
+        old = []
+        for key, hit in hits.items():
+            if hit.version < asked[key].version:
+                old.append(key)
+            else:
+                self._settle(key, asked.pop(key), Answer(hit.value, hit.version, Tier.SHARED), namespace)
+        return old
+
+    def _expect_nothing(self, key: str, wanted: Wanted) -> None:
+        """Under a fence the old value may be read once more: not to be remembered, not even as a stale one."""
+        if wanted.expected is not None and self._local is not None:
+            self._local.give_up(key, wanted.expected)
+            wanted.expected = None
+
+    def _settle(self, key: str, wanted: Wanted, answer: Answer, namespace: str | None) -> None:
+        if wanted.expected is not None and self._local is not None:
+            self._local.keep(key, wanted.expected, answer.value, answer.version, namespace)
+            wanted.expected = None
+        for request in wanted.requests:
+            request.answer(key, answer)
+        self._metrics.served(KINDS[kind_of(key)], answer.tier, len(wanted.requests))
+
+    async def _fill(
+        self, shared: SharedTier, namespace: str, asked: Mapping[str, Wanted], loaded: Mapping[str, tuple[Any, int]]
+    ) -> None:
+        """After the answers went out: who asks meanwhile waits for the next flight, and finds what this one left."""
+        filled = [
+            (key, wanted.token, loaded[key][1], encode(kind_of(key), loaded[key][0]))
+            for key, wanted in asked.items()
+            if wanted.token
+        ]
+        if filled:
+            try:
+                await shared.fill(namespace, filled)
+            except SharedUnavailable:
+                return  # its leases run out by themselves
+
+    # ------------------------------------------------------------ the store behind
+
+    async def _load(self, keys: Sequence[str]) -> dict[str, tuple[Any, int]]:
+        """Values with versions, each kind in one statement of its own that begins now. Raises StoreUnavailable."""
+        by_kind: dict[str, list[str]] = {}
+        for key in keys:
+            by_kind.setdefault(kind_of(key), []).append(key)
+        loads = [self._load_kind(kind, wanted) for kind, wanted in by_kind.items()]
+        if len(loads) == 1:
+            return await loads[0]
+        loaded: dict[str, tuple[Any, int]] = {}
+        for part in await asyncio.gather(*loads, return_exceptions=True):
+            if isinstance(part, BaseException):
+                raise part
+            loaded |= part
+        return loaded
+
+    async def _load_kind(self, kind: str, wanted: Sequence[str]) -> dict[str, tuple[Any, int]]:
+        ids = [id_of(key) for key in wanted]
+        async with self._turns:
+            if not self._circuit.admits():
+                raise StoreUnavailable("The database does not answer.")
+            try:
+                found = await self._read(kind, ids)
+            except StoreUnavailable:
+                self._circuit.failed()
+                raise
+            except BaseException:
+                self._circuit.withdrew()
+                raise
+            self._circuit.succeeded()
+        absent: list[object] | None = None if kind in (GUEST, PROPERTY) else []
+        values = {key: found.get(id, absent) for key, id in zip(wanted, ids, strict=True)}
+        return {key: (value, version_of(value)) for key, value in values.items()}
+
+    async def _read(self, kind: str, ids: Sequence[str]) -> Mapping[str, Any]:
+        match kind:
+            case kinds.GUEST:
+                return await self._inner.get_many(ids)
+            case kinds.STAYS:
+                return await self._inner.stays_of(ids)
+            case kinds.LIVE:
+                return await self._inner.live_of(ids)
+            case kinds.PROPERTY:
+                return {id: await self._inner.property(id) for id in ids}
+            case _:
+                return {id_of(CATALOGUE): await self._inner.extensions()}
+
+    async def close(self) -> None:
+        """Let what is in the air land."""
+        if self._flights:
+            await asyncio.wait(set(self._flights))
+
+
+def version_of(value: Any) -> int:
+    """0 for what is not there. What has no version of its own is at 1: only documents are asked for by version."""
+    if value is None:
+        return 0
+    return value.version if isinstance(value, Document | Record) else 1

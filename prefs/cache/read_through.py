@@ -1,0 +1,339 @@
+"""A store around a store: reads come from the nearest tier that may answer, writes go through under fences.
+
+Read this file first; then `loader` (reads that no local copy answers), `fences` (writes), `local` and `heartbeat` (what
+this process may trust), `shared`, `scripts` and `lines` (Redis). The protocol and its limits stand in README.md.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+
+from prefs.cache.breaker import Breaker
+from prefs.cache.fences import Fenced, Fences
+from prefs.cache.heartbeat import Heartbeat
+from prefs.cache.keys import CATALOGUE, GUEST, KINDS, LIVE, PROPERTY, STAYS, id_of
+from prefs.cache.lines import COLD_GUARD_S, Lines
+from prefs.cache.loader import Answer, Freshness, Loader, Tier
+from prefs.cache.local import BYTES_MAX, Kept, LocalTier
+from prefs.cache.metrics import SILENCE, CacheMetrics
+from prefs.cache.sealing import Seal
+from prefs.cache.shared import SharedTier
+from prefs.core.changes import Change, Written
+from prefs.core.entries import Document, Entry, Identifier
+from prefs.core.errors import StoreUnavailable
+from prefs.core.stays import Stay
+from prefs.ports import Apply, Clock, Once, Record, Store, Usage
+
+_TIERS = (Tier.LOCAL, Tier.SHARED, Tier.STORE, Tier.STALE)  # from near to far
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A document and where it came from. `regressed`: the store itself is behind the version the reader knows, so
+    history was lost. `age_s` is more than 0 only for what is served stale because the store is gone."""
+
+    document: Document
+    tier: Tier
+    age_s: float = 0.0
+    regressed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A write with what it may take until everybody sees it: `degraded` says that the shared tier could not be told,
+    `gone_after` by when at the latest no tier serves the old copy."""
+
+    written: Written
+    degraded: bool
+    gone_after: timedelta
+
+
+class CachedStore:
+    """Keeps the promises of `Store` at the level it was made with, DEFAULT unless said otherwise."""
+
+    def __init__(
+        self,
+        inner: Store,
+        shared: SharedTier | None,
+        local: LocalTier | None,
+        clock: Clock,
+        *,
+        heartbeat: Heartbeat | None = None,
+        metrics: CacheMetrics = SILENCE,
+        level: Freshness = Freshness.DEFAULT,
+    ) -> None:
+        self.inner = inner
+        self.clock = clock
+        self._shared = shared
+        self._local = local
+        self._heartbeat = heartbeat
+        self._metrics = metrics
+        self._loader = Loader(inner, shared, local, metrics)
+        self._fences = Fences(shared, local, metrics)
+        self._reader = Reader(self, level)
+
+    def start(self) -> Self:
+        """Begin to listen for invalidations; until the first heartbeat came back no local copy is served."""
+        if self._heartbeat is not None:
+            self._heartbeat.start()
+        return self
+
+    async def close(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+        await self._fences.close()
+        await self._loader.close()
+        if self._shared is not None:
+            await self._shared.close()
+        await self.inner.close()
+
+    # ------------------------------------------------------------ reading at a level
+
+    def reader(self, level: Freshness = Freshness.DEFAULT, *, min_version: int = 0, stale: bool = False) -> "Reader":
+        """The reading half of `Store` at a level, for one request; it remembers the farthest tier that answered.
+
+        `min_version` is a version of every guest asked about that the caller has seen. With `stale`, what is known is
+        served for up to 15 minutes while the store is gone; without, StoreUnavailable is raised."""
+        return Reader(self, level, min_version, stale)
+
+    async def read(
+        self,
+        guests: Sequence[str],
+        level: Freshness = Freshness.DEFAULT,
+        *,
+        min_version: int = 0,
+        stale: bool = False,
+    ) -> dict[str, Reading]:
+        """Documents with where each came from; unknown guests are left out."""
+        answers = await self.answer([GUEST + ":" + guest for guest in guests], level, min_version, stale)
+        return {
+            id_of(key): Reading(answer.value, answer.tier, answer.age_s, answer.version < min_version)
+            for key, answer in answers.items()
+            if answer.value is not None
+        }
+
+    def at_hand(self, key: str, version: int = 0) -> Kept | None:
+        """The local copy if it may be served this moment, without waiting for anything. For the hot path, which also
+        lays its prepared bytes beside it (`prepare`); keys are made by `prefs.cache.keys`."""
+        return None if self._local is None else self._local.fresh(key, version)
+
+    def prepare(self, key: str, kept: Kept, name: tuple[Any, ...], data: bytes) -> None:
+        if self._local is not None:
+            self._local.prepare(key, kept, name, data)
+
+    async def answer(
+        self, keys: Iterable[str], level: Freshness, min_version: int = 0, stale: bool = False
+    ) -> dict[str, Answer]:
+        """Raises StoreUnavailable unless every key is answered."""
+        answers: dict[str, Answer] = {}
+        missing: list[str] = []
+        for key in dict.fromkeys(keys):
+            kept = self._local.fresh(key, min_version) if self._local and level is Freshness.DEFAULT else None
+            if kept is None:
+                missing.append(key)
+            else:
+                answers[key] = Answer(kept.value, kept.version, Tier.LOCAL)
+                self._metrics.served(KINDS[key[0]], Tier.LOCAL)
+        if missing:
+            request = await self._loader.load(missing, min_version, level)
+            answers |= request.answers
+            if request.failure is not None:
+                self._make_do(missing, answers, request.failure, min_version, stale)
+        return answers
+
+    def _make_do(
+        self, missing: Sequence[str], answers: dict[str, Answer], failure: BaseException, version: int, stale: bool
+    ) -> None:
+        """Answer from stale copies what the store did not, or raise."""
+        if not isinstance(failure, StoreUnavailable):
+            raise failure
+        for key in missing:
+            if key not in answers:
+                known = self._local.stale(key, version) if self._local and stale else None
+                if known is None:
+                    raise StoreUnavailable(str(failure)) from failure
+                kept, age_s = known
+                answers[key] = Answer(kept.value, kept.version, Tier.STALE, age_s)
+                self._metrics.served(KINDS[key[0]], Tier.STALE)
+
+    # ------------------------------------------------------------ Store: reading
+
+    async def get(self, guest: str) -> Document | None:
+        return await self._reader.get(guest)
+
+    async def get_many(self, guests: Sequence[str]) -> dict[str, Document]:
+        return await self._reader.get_many(guests)
+
+    async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]:
+        return await self._reader.stays_of(guests)
+
+    async def live(self, stay: str) -> list[Entry]:
+        return await self._reader.live(stay)
+
+    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]:
+        return await self._reader.live_of(stays)
+
+    async def property(self, property_id: str) -> Record | None:
+        return await self._reader.property(property_id)
+
+    async def extensions(self) -> tuple[int, list[Record]]:
+        return await self._reader.extensions()
+
+    # What is asked rarely, or by something that no write names, is asked of the store itself.
+
+    async def find(self, identifier: Identifier) -> str | None:
+        return await self.inner.find(identifier)
+
+    async def history(self, guest: str, limit: int, before: int | None = None) -> list[Change]:
+        return await self.inner.history(guest, limit, before)
+
+    async def stay(self, stay: str) -> Stay | None:
+        return await self.inner.stay(stay)
+
+    async def properties(self, limit: int, after: str = "") -> list[Record]:
+        return await self.inner.properties(limit, after)
+
+    async def usage(self, key: str) -> list[Usage]:
+        return await self.inner.usage(key)
+
+    async def guests_with(self, key: str, limit: int, after: str = "") -> list[str]:
+        return await self.inner.guests_with(key, limit, after)
+
+    async def guests(self, limit: int, after: str = "") -> list[str]:
+        return await self.inner.guests(limit, after)
+
+    async def ping(self) -> None:
+        await self.inner.ping()
+
+    # ------------------------------------------------------------ Store: writing
+
+    async def create(self, written: Written, once: Once | None = None) -> Written:
+        keys = [GUEST + ":" + written.document.guest]
+        return await self._fenced(keys, lambda: self.inner.create(written, once), lambda told: told.document.version)
+
+    async def write(self, guest: str, apply: Apply, once: Once | None = None, *, strict: bool = False) -> Written:
+        """With `strict`: refused with StoreUnavailable, before anything is written, unless every tier can be told; and
+        when it returns no tier serves what was before."""
+        fenced = await self._write(guest, apply, once, strict=strict, refuse=strict)
+        return fenced.result
+
+    async def commit(self, guest: str, apply: Apply, once: Once | None = None) -> Committed:
+        """`write`, and whether everybody could be told."""
+        return _committed(await self._write(guest, apply, once))
+
+    async def withdraw(self, guest: str, apply: Apply, once: Once | None = None) -> Committed:
+        """For withdrawn consent and erasure: committed in any case; undegraded only when no tier can serve the data
+        any more, not even as stale."""
+        return _committed(await self._write(guest, apply, once, strict=True))
+
+    async def _write(
+        self, guest: str, apply: Apply, once: Once | None, *, strict: bool = False, refuse: bool = False
+    ) -> Fenced[Written]:
+        return await self._fences.around(
+            [GUEST + ":" + guest],
+            lambda: self.inner.write(guest, apply, once),
+            lambda told: told.document.version,
+            strict=strict,
+            refuse=refuse,
+        )
+
+    async def put_live(self, stay: str, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
+        await self._fenced([LIVE + ":" + stay], lambda: self.inner.put_live(stay, entries, cleared))
+
+    async def put_stay(self, stay: Stay, once: Once | None = None) -> Stay:
+        keys = [STAYS + ":" + stay.guest, LIVE + ":" + stay.id]  # a new room drops the live presses
+        return await self._fenced(keys, lambda: self.inner.put_stay(stay, once))
+
+    async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Record:
+        return await self._fenced([PROPERTY + ":" + property_id], lambda: self.inner.put_property(property_id, body))
+
+    async def delete_property(self, property_id: str) -> bool:
+        return await self._fenced([PROPERTY + ":" + property_id], lambda: self.inner.delete_property(property_id))
+
+    async def put_extension(self, key: str, body: Mapping[str, Any]) -> int:
+        return await self._fenced([CATALOGUE], lambda: self.inner.put_extension(key, body))
+
+    async def _fenced[T](
+        self, keys: Sequence[str], work: Callable[[], Awaitable[T]], version: Callable[[T], int] = lambda _: 0
+    ) -> T:
+        return (await self._fences.around(keys, work, version)).result
+
+
+def cached(
+    inner: Store,
+    clock: Clock,
+    redis_url: str,
+    key: bytes,
+    *,
+    bytes_max: int = BYTES_MAX,
+    metrics: CacheMetrics = SILENCE,
+    level: Freshness = Freshness.DEFAULT,
+    cold_guard_s: float = COLD_GUARD_S,
+) -> CachedStore:
+    """All three tiers over a store, listening. Redis need not be there, now or ever."""
+    local = LocalTier(bytes_max, metrics)
+    lines = Lines(redis_url, Breaker(time.monotonic, metrics), metrics, cold_guard_s=cold_guard_s)
+    shared = SharedTier(lines, Seal(key), metrics)
+    heartbeat = Heartbeat(redis_url, local)
+    return CachedStore(inner, shared, local, clock, heartbeat=heartbeat, metrics=metrics, level=level).start()
+
+
+def _committed(fenced: Fenced[Written]) -> Committed:
+    return Committed(fenced.result, fenced.degraded, timedelta(seconds=fenced.gone_after_s))
+
+
+class Reader:
+    """The reading half of `Store` at one level. `tier` is the farthest that answered, `age_s` the greatest age."""
+
+    __slots__ = ("_level", "_min_version", "_stale", "_store", "age_s", "tier")
+
+    def __init__(self, store: CachedStore, level: Freshness, min_version: int = 0, stale: bool = False) -> None:
+        self._store = store
+        self._level = level
+        self._min_version = min_version
+        self._stale = stale
+        self.tier = Tier.LOCAL
+        self.age_s = 0.0
+
+    async def get(self, guest: str) -> Document | None:
+        key = GUEST + ":" + guest
+        found: Document | None = (await self._ask([key], self._min_version))[key]
+        return found
+
+    async def get_many(self, guests: Sequence[str]) -> dict[str, Document]:
+        found = await self._ask([GUEST + ":" + guest for guest in guests], self._min_version)
+        return {id_of(key): value for key, value in found.items() if value is not None}
+
+    async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]:
+        found = await self._ask([STAYS + ":" + guest for guest in guests])
+        return {id_of(key): list(value) for key, value in found.items()}
+
+    async def live(self, stay: str) -> list[Entry]:
+        return (await self.live_of([stay])).get(stay, [])
+
+    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]:
+        found = await self._ask([LIVE + ":" + stay for stay in stays])
+        return {id_of(key): list(value) for key, value in found.items() if value}
+
+    async def property(self, property_id: str) -> Record | None:
+        key = PROPERTY + ":" + property_id
+        found: Record | None = (await self._ask([key]))[key]
+        return found
+
+    async def extensions(self) -> tuple[int, list[Record]]:
+        version, records = (await self._ask([CATALOGUE]))[CATALOGUE]
+        return version, list(records)
+
+    async def _ask(self, keys: Sequence[str], min_version: int = 0) -> dict[str, Any]:
+        """Values in the order asked for."""
+        answers = await self._store.answer(keys, self._level, min_version, self._stale)
+        found = {}
+        for key in dict.fromkeys(keys):
+            answer = answers[key]
+            found[key] = answer.value
+            if _TIERS.index(answer.tier) > _TIERS.index(self.tier):
+                self.tier = answer.tier
+            self.age_s = max(self.age_s, answer.age_s)
+        return found
