@@ -82,6 +82,8 @@ def _fraction(written: str) -> Decimal | _Unreadable:
 
 def _check_depth(text: str) -> None:
     """Before parsing: the parser itself is recursive, and this scan is not."""
+    if text.count("[") + text.count("{") <= DEPTH_MAX:
+        return  # most bodies: too few brackets to nest too deep, whatever they hold
     depth, in_string, escaped = 0, False, False
     for character in text:
         if in_string:
