@@ -234,6 +234,7 @@ def test_keys_survive_their_file(tmp_path: Path) -> None:
         json.dumps({"keys": [OKPKey.generate_key("X25519").as_dict(private=True)]}),
         json.dumps({"keys": [ECKey.generate_key("P-384").as_dict(private=True)]}),
     ],
+    ids=["empty", "list", "no set", "no key", "no parts", "secret", "x25519", "p-384"],  # generated keys name no test
 )
 def test_a_wrong_key_file_is_refused_in_words(tmp_path: Path, text: str) -> None:
     path = tmp_path / "keys.json"
