@@ -29,7 +29,8 @@ OURS = ("GUESTPREFS_", "DATABASE_URL", "DRAIN_DELAY", "STOP_TIMEOUT", "LOG_LEVEL
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without settings of the machine that runs the tests."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    skipped = (*OURS, "PYTHONDONTWRITEBYTECODE")  # a process would compile everything anew
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(skipped)}
     return {**inherited, "COLUMNS": "200", "NO_COLOR": "1", **(extra or {})}
 
 
