@@ -1,0 +1,323 @@
+"""The local tier alone, its clock and its messages in the test's hands; then its heartbeat on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from prefs.cache.heartbeat import Heartbeat
+from prefs.cache.keys import Heard, channel, message
+from prefs.cache.local import DELTA_S, NEGATIVE_TTL_S, STALE_MAX_S, TTL_S, LocalTier, footprint
+from prefs.core.entries import Document
+from prefs.ports import Record
+from tests.cache.test_shared import say
+from tests.cache.watched import until
+from tests.servers import ValkeyServer
+from tests.store.samples import NOW, entry
+
+KEY, PLACE = "g:gst_1", "aaaaaaaa"
+
+
+class Time:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def document(version: int, entries: int = 1) -> Document:
+    return Document("gst_1", version, tuple(entry(f"prf_{n}") for n in range(entries)), (), (), "Ann", NOW, NOW)
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def tier(time: Time) -> LocalTier:
+    tier = LocalTier(monotonic=time)
+    tier.subscribe(PLACE)
+    tier.vouch(time.now)
+    return tier
+
+
+def keep(tier: LocalTier, version: int = 1, key: str = KEY, namespace: str | None = PLACE) -> bool:
+    value = document(version) if version else None
+    return tier.keep(key, tier.expect(key), value, version, namespace)
+
+
+def test_what_was_kept_is_served_while_the_heartbeat_is_new(tier: LocalTier, time: Time) -> None:
+    assert keep(tier)
+    kept = tier.fresh(KEY)
+    assert kept is not None and kept.value == document(1)
+
+    time.now += DELTA_S - 0.001
+    assert tier.fresh(KEY) is not None
+    time.now += 0.002
+    assert tier.fresh(KEY) is None
+    tier.vouch(time.now)
+    assert tier.fresh(KEY) is not None, "one connection, in order: nothing was missed"
+
+
+def test_a_heartbeat_counts_from_when_it_was_sent(tier: LocalTier, time: Time) -> None:
+    keep(tier)
+    time.now += 1
+    tier.vouch(time.now - DELTA_S)
+
+    assert tier.fresh(KEY) is None
+
+
+def test_an_older_copy_than_the_reader_knows_is_not_served(tier: LocalTier) -> None:
+    keep(tier, 3)
+
+    assert tier.fresh(KEY, 3) is not None
+    assert tier.fresh(KEY, 4) is None
+
+
+@pytest.mark.parametrize(("heard", "served"), [(0, False), (1, True), (2, True), (3, False)])
+def test_a_message_ends_older_copies(tier: LocalTier, heard: int, served: bool) -> None:
+    keep(tier, 2)
+    tier.hear(KEY, heard)
+
+    assert (tier.fresh(KEY) is not None) is served
+
+
+@pytest.mark.parametrize("event", ["hear", "purge", "distrust", "subscribe", "another load"])
+def test_what_was_disturbed_while_loading_is_not_kept(tier: LocalTier, time: Time, event: str) -> None:
+    expected = tier.expect(KEY)
+    match event:
+        case "hear":
+            tier.hear(KEY, 1)
+        case "purge":
+            tier.hear(KEY, 0, purge=True)
+        case "distrust":
+            tier.distrust()
+        case "subscribe":
+            tier.subscribe(PLACE)
+        case _:
+            tier.expect(KEY)
+    tier.vouch(time.now)
+
+    assert not tier.keep(KEY, expected, document(1), 1, PLACE)
+    assert tier.fresh(KEY) is None
+    assert tier.stale(KEY) is None
+
+
+def test_what_another_server_said_is_not_fresh(tier: LocalTier) -> None:
+    assert not keep(tier, namespace="bbbbbbbb")
+    assert tier.fresh(KEY) is None
+
+
+def test_a_lost_connection_distrusts_everything_for_good(tier: LocalTier, time: Time) -> None:
+    keep(tier)
+    tier.distrust()
+    tier.subscribe(PLACE)
+    tier.vouch(time.now)
+
+    assert tier.trusted()
+    assert tier.fresh(KEY) is None
+    assert tier.stale(KEY) is not None
+
+
+def test_copies_end_by_themselves(tier: LocalTier, time: Time) -> None:
+    keep(tier)
+    keep(tier, 0, "g:gst_2")
+    for passed_s, left in ((NEGATIVE_TTL_S, [KEY]), (TTL_S - NEGATIVE_TTL_S, [])):
+        time.now += passed_s
+        tier.vouch(time.now)
+        assert [key for key in (KEY, "g:gst_2") if tier.fresh(key)] == left
+
+
+def test_a_stale_copy_tells_since_when_it_is_in_doubt(tier: LocalTier, time: Time) -> None:
+    keep(tier)
+    time.now += 0.1
+    tier.vouch(time.now)
+    time.now += 30
+    tier.distrust()
+    time.now += 10
+
+    known = tier.stale(KEY)
+
+    assert known is not None
+    assert (known[0].version, known[1]) == (1, pytest.approx(40))
+    assert tier.stale(KEY, 2) is None
+    time.now += STALE_MAX_S - 40.1
+    assert tier.stale(KEY) is not None
+    time.now += 0.2
+    assert tier.stale(KEY) is None
+
+
+def test_a_copy_known_to_be_old_stays_for_bad_times_but_not_after_a_withdrawal(tier: LocalTier, time: Time) -> None:
+    keep(tier, 1)
+    tier.hear(KEY, 2)
+    time.now += 5
+    known = tier.stale(KEY)
+    assert known is not None and known[1] == pytest.approx(5)
+
+    tier.hear(KEY, 3, purge=True)
+    assert tier.stale(KEY) is None
+    assert (len(tier), tier.size_bytes) == (0, 0)
+
+
+def test_what_was_read_without_a_server_only_ever_serves_as_stale(tier: LocalTier) -> None:
+    keep(tier, namespace=None)
+
+    assert tier.fresh(KEY) is None
+    assert tier.stale(KEY) is not None
+
+
+def test_the_tier_is_bounded_and_keeps_what_is_read(time: Time) -> None:
+    tier = LocalTier(bytes_max=50 * footprint(document(1)), monotonic=time)
+    tier.subscribe(PLACE)
+    tier.vouch(time.now)
+    keep(tier)
+    for number in range(500):
+        keep(tier, 1, f"g:gst_x{number}")
+        assert tier.fresh(KEY) is not None
+
+    assert tier.size_bytes <= 50 * footprint(document(1))
+    assert len(tier) == 50
+    assert tier.fresh("g:gst_x0") is None
+    assert tier.fresh("g:gst_x499") is not None
+
+
+def test_prepared_bytes_count_and_go_with_their_value(tier: LocalTier) -> None:
+    keep(tier)
+    kept = tier.fresh(KEY)
+    assert kept is not None
+    before = tier.size_bytes
+    tier.prepare(KEY, kept, ("front_desk", "en"), b"x" * 1000)
+    tier.prepare(KEY, kept, ("front_desk", "en"), b"x" * 1000)
+    assert tier.size_bytes == before + 1000
+    assert kept.prepared == {("front_desk", "en"): b"x" * 1000}
+
+    keep(tier, 2)
+    tier.prepare(KEY, kept, ("kiosk", "en"), b"y")
+    assert tier.size_bytes == before, "bytes of a value that left are not taken in"
+
+
+def deep_size(value: Any, seen: set[int]) -> int:
+    if id(value) in seen or isinstance(value, type):
+        return 0
+    seen.add(id(value))
+    return sys.getsizeof(value) + sum(deep_size(part, seen) for part in gc.get_referents(value))
+
+
+def shared_with_everything() -> set[int]:
+    """What a value points at but does not own: enumerations, the empty context, the profile scope, UTC."""
+    seen: set[int] = set()
+    deep_size([entry("x").strength, entry("x").scope, entry("x").context, NOW.tzinfo, entry("x").provenance.kind], seen)
+    return seen
+
+
+@pytest.mark.parametrize("entries", [0, 1, 5, 40])
+def test_footprints_are_about_right(entries: int) -> None:
+    value = Document(
+        "gst_1",
+        1,
+        tuple(entry(f"prf_{n:032}", {"n": n}, key=f"area.key{n}") for n in range(entries)),
+        display_name="Ann",
+        created_at=NOW,
+    )
+
+    real = deep_size(value, shared_with_everything())
+
+    assert 0.5 * real <= footprint(value) <= 3 * real, real
+
+
+def test_footprints_of_facts_are_about_right() -> None:
+    record = Record("htl_1", {"rooms": [{"id": str(n), "capabilities": {"bed": ["king"]}} for n in range(50)]}, 1)
+    real = deep_size(record, set())
+
+    assert 0.5 * real <= footprint(record) <= 3 * real, real
+    assert footprint((1, [record])) > footprint(record)
+    assert footprint([entry("a"), entry("b")]) > footprint([])
+
+
+# ---------------------------------------------------------------- the heartbeat
+
+
+@pytest.fixture
+async def listening(valkey_url: str) -> AsyncIterator[tuple[LocalTier, list[Heard]]]:
+    tier, heard = LocalTier(), list[Heard]()
+    heartbeat = Heartbeat(valkey_url, tier, heard.append)
+    heartbeat.start()
+    await until(tier.trusted, "the first heartbeat")
+    yield tier, heard
+    heartbeat.stop()
+    assert not tier.trusted()
+
+
+def namespace_of_server(server: ValkeyServer) -> str:
+    said = server.ask(b"INFO server\r\n").decode()
+    return said.split("run_id:")[1][:8]
+
+
+async def test_published_invalidations_are_heard(
+    listening: tuple[LocalTier, list[Heard]], valkey_server: ValkeyServer
+) -> None:
+    tier, heard = listening
+    place = namespace_of_server(valkey_server)
+    assert keep(tier, 1, namespace=place)
+    say(valkey_server, "PUBLISH", channel(place), message(KEY, 2, False))
+    await until(lambda: bool(heard), "the message")
+
+    assert heard == [Heard(KEY, 2, False)]
+    assert tier.fresh(KEY) is None
+    assert tier.trusted()
+
+
+@pytest.mark.parametrize("event", ["killed", "rubbish"])
+async def test_trouble_on_the_subscription_distrusts_and_begins_anew(
+    listening: tuple[LocalTier, list[Heard]], valkey_server: ValkeyServer, event: str
+) -> None:
+    tier, _ = listening
+    place = namespace_of_server(valkey_server)
+    keep(tier, 1, namespace=place)
+    await until(lambda: tier.fresh(KEY) is not None, "the copy")
+    if event == "killed":
+        assert say(valkey_server, "CLIENT", "KILL", "TYPE", "pubsub") == ":1"
+    else:
+        say(valkey_server, "PUBLISH", channel(place), "what?")
+    await until(lambda: tier.fresh(KEY) is None, "distrust")
+    await until(tier.trusted, "the heartbeat's return")
+
+    assert tier.fresh(KEY) is None, "what was kept before the gap is never fresh again"
+    assert tier.stale(KEY) is not None
+    assert keep(tier, 2, namespace=place)
+    assert tier.fresh(KEY) is not None
+
+
+async def test_a_stopped_server_is_trusted_no_more_and_again_when_it_goes_on() -> None:
+    with ValkeyServer() as server:
+        tier = LocalTier()
+        heartbeat = Heartbeat(server.url(), tier)
+        heartbeat.start()
+        await until(tier.trusted, "the first heartbeat")
+        server.freeze()
+        await until(lambda: not tier.trusted(), "the silence")
+        server.thaw()
+        await until(tier.trusted, "the heartbeat's return")
+        await asyncio.to_thread(server.kill9)
+        await until(lambda: not tier.trusted(), "the end")
+        await asyncio.to_thread(server.start)
+        await until(tier.trusted, "the new server")
+        assert keep(tier, 1, namespace=namespace_of_server(server))
+        heartbeat.stop()
+
+
+async def test_a_busy_event_loop_does_not_silence_the_heartbeat(listening: tuple[LocalTier, list[Heard]]) -> None:
+    """Overload must not switch the local tier off: nothing else then stands between it and the database."""
+    tier, _ = listening
+    trusted = 0
+    for _ in range(20):
+        sum(n * n for n in range(400_000))  # some 30 ms in which no other task of the loop gets a turn
+        trusted += tier.trusted()
+
+    assert trusted >= 15

@@ -1,0 +1,65 @@
+"""A store in front of a real one that counts what is asked, can be held after it has read, and can be gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from prefs.core.errors import StoreUnavailable
+from prefs.ports import Store
+
+
+class Watched:
+    """Answers for the store inside. `held` names a method whose answers wait, read but not told, for `release`."""
+
+    def __init__(self, inner: Store) -> None:
+        self.inner = inner
+        self.calls: Counter[str] = Counter()
+        self.asked: list[tuple[str, Any]] = []
+        self.gone = False
+        self.held = ""
+        self.reached = asyncio.Event()
+        self._release = asyncio.Event()
+        self.running = 0
+        self.most_running = 0
+
+    def hold(self, method: str) -> None:
+        self.held = method
+        self.reached.clear()
+        self._release.clear()
+
+    def release(self) -> None:
+        self.held = ""
+        self._release.set()
+
+    def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
+        inner = getattr(self.inner, method)
+
+        async def call(*arguments: Any) -> Any:
+            self.calls[method] += 1
+            self.asked.append((method, arguments[0] if arguments else None))
+            if self.gone and method != "close":
+                raise StoreUnavailable("gone")
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+            try:
+                answer = await inner(*arguments)
+                if self.held == method:
+                    self.reached.set()
+                    await self._release.wait()
+                return answer
+            finally:
+                self.running -= 1
+
+        return call
+
+
+async def until(condition: Callable[[], bool], what: str, patience_s: float = 20.0) -> None:
+    """Wait for something that must come about; the patience only ends a test that has already failed."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience_s
+    while not condition():
+        assert loop.time() < deadline, f"waited in vain: {what}"
+        await asyncio.sleep(0.005)
