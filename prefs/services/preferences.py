@@ -1,6 +1,8 @@
 """Reading and editing preferences: what applies here and now, edits, presses in the room, many guests at once, undo."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -103,9 +105,10 @@ class Preferences:
             raise InvalidEdit([Fault("/guests", "TOO_MANY", f"must have at most {BATCH_MAX} elements")])
         if caller.role in AT_A_PROPERTY and not caller.properties:
             raise NotAllowed("The token names no property.")
-        moment, now = self.surroundings.moment(at), self.clock.now()
-        catalogue = await self.catalogues.current()
-        _refuse_unknown(catalogue, keys)
+        now, catalogue = self.clock.now(), await self.catalogues.current()
+        with _named_in_body():
+            moment = self.surroundings.moment(at)
+            _refuse_unknown(catalogue, keys)
         place = property
         if place is None and caller.role in AT_A_PROPERTY:
             if len(caller.properties) > 1:
@@ -294,6 +297,15 @@ def _written_as(caller: Caller, scope: Scope, provenance: str | None) -> Provena
     if kind is ProvenanceKind.OBSERVED and scope.id not in caller.properties:
         raise no_property()
     return kind
+
+
+@contextmanager
+def _named_in_body() -> Iterator[None]:
+    """Faults of what is elsewhere a query parameter, told as the body members they are in a batch."""
+    try:
+        yield
+    except InvalidEdit as refused:
+        raise InvalidEdit([replace(fault, pointer=f"/{fault.pointer}") for fault in refused.faults]) from None
 
 
 def _refuse_unknown(catalogue: Catalogue, keys: Sequence[str] | None) -> None:

@@ -295,8 +295,11 @@ async def test_a_batch_as_a_whole_is_refused_where_it_makes_no_sense(house: Hous
     assert await house.preferences.batch(SERVICE, [], property="dallas") == []
     with pytest.raises(InvalidEdit):
         await house.preferences.batch(SERVICE, [ana] * 1001)
-    with pytest.raises(InvalidEdit):
+    with pytest.raises(InvalidEdit) as unknown:
         await house.preferences.batch(SERVICE, [ana], keys=["no.key"])
+    with pytest.raises(InvalidEdit) as timeless:
+        await house.preferences.batch(SERVICE, [ana], at=datetime(1999, 1, 1, tzinfo=UTC))
+    assert [fault.pointer for raised in (unknown, timeless) for fault in raised.value.faults] == ["/keys", "/at"]
     with pytest.raises(NotFound):
         await house.preferences.batch(SERVICE, [ana], property="nowhere")
     with pytest.raises(NotFound):
