@@ -216,8 +216,8 @@ class LiveRow(Row, table=True):
     __tablename__ = "live"
 
     stay_id: str = Field(primary_key=True, sa_type=KEY)
+    key: str = Field(primary_key=True, sa_type=KEY)
     id: str = Field(primary_key=True, sa_type=KEY)
-    key: str = Field(sa_type=KEY)
     entry: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
 
 

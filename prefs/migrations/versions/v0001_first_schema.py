@@ -123,10 +123,10 @@ def _facts() -> None:
     op.create_table(
         "live",
         sa.Column("stay_id", KEY, nullable=False),
-        sa.Column("id", KEY, nullable=False),
         sa.Column("key", KEY, nullable=False),
+        sa.Column("id", KEY, nullable=False),
         sa.Column("entry", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("stay_id", "id", name="pk_live"),
+        sa.PrimaryKeyConstraint("stay_id", "key", "id", name="pk_live"),
     )
     op.create_table(
         "property",
