@@ -1,0 +1,457 @@
+"""A store under all tiers: who answers at which level, how loads are shared, what a write leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from prefs.cache.keys import GUEST
+from prefs.cache.loader import LOADS_MAX, Freshness, Tier
+from prefs.cache.metrics import Silence
+from prefs.cache.read_through import CachedStore
+from prefs.core.entries import Document, Identifier
+from prefs.core.errors import IdentifierTaken, NotFound, StoreUnavailable
+from prefs.core.stays import StayStatus
+from prefs.ports import Record
+from prefs.store.memory import MemoryStore
+from tests.cache.conftest import CachedPlace, OpenPlace
+from tests.cache.test_shared import say
+from tests.cache.watched import Watched, until
+from tests.servers import ValkeyServer
+from tests.store.samples import (
+    TEMPERATURE,
+    born,
+    consent,
+    document,
+    entry,
+    identify,
+    name,
+    newborn,
+    nothing,
+    put,
+    stay,
+)
+
+
+class Counts(Silence):
+    def __init__(self) -> None:
+        self.leases: list[str] = []
+        self.fences: list[str] = []
+        self.flights: list[tuple[int, int]] = []
+
+    def leased(self, outcome: str) -> None:
+        self.leases.append(outcome)
+
+    def fenced(self, outcome: str) -> None:
+        self.fences.append(outcome)
+
+    def flight(self, keys: int, requests: int) -> None:
+        self.flights.append((keys, requests))
+
+
+@pytest.fixture
+async def place(open_place: OpenPlace, valkey_url: str) -> CachedPlace:
+    return await open_place("memory", valkey_url)
+
+
+@pytest.fixture
+def counts() -> Counts:
+    return Counts()
+
+
+@pytest.fixture
+async def watched(place: CachedPlace) -> Watched:
+    return Watched(MemoryStore(place.clock))
+
+
+@pytest.fixture
+async def store(place: CachedPlace, watched: Watched, counts: Counts) -> CachedStore:
+    store = await place.open_at(Freshness.DEFAULT, metrics=counts, inner=watched)
+    await listening(store)
+    return store
+
+
+async def listening(*stores: CachedStore) -> None:
+    for store in stores:
+        local = store._local
+        assert local is not None
+        await until(local.trusted, "the first heartbeat")
+
+
+async def tier(store: CachedStore, guest: str, level: Freshness = Freshness.DEFAULT) -> Tier:
+    return (await store.read([guest], level))[guest].tier
+
+
+# ---------------------------------------------------------------- levels
+
+
+async def test_the_nearest_tier_that_may_answer_does(store: CachedStore, watched: Watched) -> None:
+    guest = await born(store)
+
+    assert await tier(store, guest) is Tier.STORE
+    assert await tier(store, guest) is Tier.LOCAL
+    await until(lambda: not store._loader._flights, "the fill")
+    assert await tier(store, guest, Freshness.SHARED) is Tier.SHARED
+    assert await tier(store, guest, Freshness.STORE) is Tier.STORE
+    assert watched.calls["get_many"] == 2
+
+
+async def test_a_reader_tells_the_farthest_tier(store: CachedStore) -> None:
+    guest = await born(store)
+    await store.get(guest)
+    near, far = store.reader(), store.reader(Freshness.STORE)
+    await near.get(guest)
+    assert near.tier is Tier.LOCAL
+    await near.stays_of([guest])
+    assert near.tier is Tier.STORE
+    await far.get(guest)
+    assert (far.tier, far.age_s) == (Tier.STORE, 0)
+
+
+async def test_the_copy_at_hand_is_what_the_next_read_would_say(store: CachedStore) -> None:
+    guest = await born(store)
+    assert store.at_hand(GUEST + ":" + guest) is None
+    found = await store.get(guest)
+    kept = store.at_hand(GUEST + ":" + guest, 1)
+
+    assert kept is not None and kept.value is found
+    store.prepare(GUEST + ":" + guest, kept, ("kiosk",), b"bytes")
+    assert kept.prepared == {("kiosk",): b"bytes"}
+    await store.write(guest, put("prf_a", 1))
+    assert store.at_hand(GUEST + ":" + guest) is None
+
+
+async def test_a_token_goes_past_older_copies_and_removes_them(place: CachedPlace, store: CachedStore) -> None:
+    """The copies here are older than the store because it was written behind their back, as lost messages would do."""
+    guest = await born(store)
+    await store.get(guest)
+    await until(lambda: not store._loader._flights, "the fill")
+    await store.inner.write(guest, put("prf_a", 1))
+
+    assert (await store.read([guest], min_version=1))[guest].tier is Tier.LOCAL
+    assert (await store.read([guest], min_version=2))[guest].document.version == 2
+    assert (await store.read([guest], Freshness.SHARED))[guest].document.version == 2
+    assert (await store.get(guest) or Document(guest, 0)).version == 2
+
+
+async def test_a_store_behind_the_token_is_told(store: CachedStore) -> None:
+    guest = await born(store)
+    reading = (await store.read([guest], min_version=9))[guest]
+
+    assert (reading.regressed, reading.document.version) == (True, 1)
+    assert not (await store.read([guest], min_version=1))[guest].regressed
+
+
+async def test_an_unknown_guest_is_remembered_until_created(store: CachedStore, watched: Watched) -> None:
+    guest = name("gst")
+    assert [await store.get(guest) for _ in range(5)] == [None] * 5
+    assert watched.calls["get_many"] == 1
+
+    await store.create(newborn(guest))
+
+    assert (await document(store, guest)).version == 1
+
+
+@pytest.mark.parametrize("guest", ["", "gst_\0", "gst_\ud800", "gst {x}"])
+async def test_ids_that_cannot_be_are_asked_of_the_store_and_not_kept(
+    store: CachedStore, watched: Watched, guest: str, valkey_server: ValkeyServer
+) -> None:
+    assert [await store.get(guest) for _ in range(2)] == [None, None]
+    assert watched.calls["get_many"] == 2
+    assert say(valkey_server, "DBSIZE") == ":0"
+
+
+# ---------------------------------------------------------------- loads shared
+
+
+async def test_what_is_wanted_in_one_tick_is_one_load(store: CachedStore, watched: Watched, counts: Counts) -> None:
+    guests = [await born(store) for _ in range(5)]
+    found = await asyncio.gather(*(store.get(guest) for guest in guests * 100))
+
+    assert [known.guest for known in found if known] == guests * 100
+    assert watched.calls["get_many"] == 1
+    assert counts.flights == [(5, 500)]
+
+
+async def test_a_batch_is_one_statement(store: CachedStore, watched: Watched) -> None:
+    guests = [await born(store) for _ in range(100)]
+    first = await store.get_many([*guests, "gst_nobody"])
+    second = await store.get_many([*guests, "gst_nobody"])
+
+    assert list(first) == list(second) == guests
+    assert watched.calls["get_many"] == 1
+
+
+async def test_documents_and_facts_of_one_tick_are_one_flight(
+    store: CachedStore, watched: Watched, counts: Counts
+) -> None:
+    guest = await born(store)
+    await store.put_property("htl_1", {"a": 1})
+    known = await store.put_stay(stay(name("sty"), guest, "htl_1"))
+
+    found = await asyncio.gather(
+        store.get(guest),
+        store.stays_of([guest]),
+        store.live_of([known.id]),
+        store.property("htl_1"),
+        store.extensions(),
+    )
+
+    assert found[1:3] == [{guest: [known]}, {}]
+    assert counts.flights == [(5, 5)]
+
+
+async def test_a_flight_begins_after_every_request_that_it_serves(store: CachedStore, watched: Watched) -> None:
+    """Who asks while a load is under way must not be given what it read: a write may have been told in between."""
+    guest = await born(store)
+    watched.hold("get_many")
+    early = asyncio.ensure_future(store.get(guest))
+    await watched.reached.wait()
+    await store.inner.write(guest, put("prf_a", 1))
+    late = asyncio.ensure_future(store.read([guest], Freshness.STORE))
+    await asyncio.sleep(0.01)
+    watched.release()
+
+    assert (await early or Document(guest, 0)).version == 1
+    assert (await late)[guest].document.version == 2
+
+
+async def test_many_who_miss_at_different_moments_load_once(store: CachedStore, watched: Watched) -> None:
+    guest = await born(store)
+    watched.hold("get_many")
+    waiting = []
+    for _ in range(200):
+        waiting.append(asyncio.ensure_future(store.get(guest)))
+        await asyncio.sleep(0)
+    await watched.reached.wait()
+    watched.release()
+    await asyncio.gather(*waiting)
+
+    assert watched.calls["get_many"] == 1
+
+
+async def test_a_caller_that_leaves_takes_nobody_along(store: CachedStore, watched: Watched) -> None:
+    guest = await born(store)
+    watched.hold("get_many")
+    leaving, staying = (asyncio.ensure_future(store.get(guest)) for _ in range(2))
+    await watched.reached.wait()
+    leaving.cancel()
+    watched.release()
+
+    assert (await staying or Document(guest, 0)).version == 1
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+
+async def test_three_processes_refill_with_one_load_a_lease(
+    place: CachedPlace, watched: Watched, valkey_server: ValkeyServer
+) -> None:
+    counts = Counts()
+    stores = [await place.open_at(Freshness.SHARED, metrics=counts, inner=watched) for _ in range(3)]
+    guest = await born(stores[0])
+    before = watched.calls["get_many"]
+    await asyncio.gather(*(stores[number % 3].get(guest) for number in range(500)))
+
+    assert watched.calls["get_many"] - before <= 3
+    assert counts.leases.count("granted") == 1
+
+
+async def test_misses_queue_before_the_database(place: CachedPlace, watched: Watched) -> None:
+    """With nothing cached and nothing shared between them, loads are still few at a time."""
+    store = CachedStore(watched, None, None, place.clock)
+    guests = [await born(store) for _ in range(50)]
+    watched.hold("get_many")
+    reading = []
+    for guest in guests:
+        reading.append(asyncio.ensure_future(store.get(guest)))
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    watched.release()
+    found = await asyncio.gather(*reading)
+
+    assert [known.guest for known in found if known] == guests
+    assert watched.most_running == LOADS_MAX
+
+
+# ---------------------------------------------------------------- writes
+
+
+async def test_nothing_read_before_a_write_is_remembered_after_it(store: CachedStore, watched: Watched) -> None:
+    """The reader has read the old version and stalls; the write is told; only then the reader would remember."""
+    guest = await born(store)
+    watched.hold("get_many")
+    slow = asyncio.ensure_future(store.get(guest))
+    await watched.reached.wait()
+    await store.write(guest, put("prf_a", 7))
+    watched.release()
+
+    assert (await slow or Document(guest, 0)).version == 1, "it asked before"
+    assert (await document(store, guest)).version == 2
+    assert (await store.read([guest], Freshness.SHARED))[guest].document.version == 2
+
+
+async def test_while_a_write_is_under_way_nobody_remembers(store: CachedStore, watched: Watched) -> None:
+    guest = await born(store)
+    await store.get(guest)
+    watched.hold("write")
+    writing = asyncio.ensure_future(store.write(guest, put("prf_a", 7)))
+    await watched.reached.wait()
+    tiers = [await tier(store, guest, level) for level in (Freshness.DEFAULT, Freshness.SHARED) * 2]
+    watched.release()
+    await writing
+
+    assert tiers == [Tier.STORE] * 4
+    assert await tier(store, guest) is Tier.STORE
+    assert await tier(store, guest) is Tier.LOCAL
+
+
+@pytest.mark.parametrize("refused", [NotFound, IdentifierTaken])
+async def test_a_refused_write_lifts_its_fence(store: CachedStore, counts: Counts, refused: type[Exception]) -> None:
+    other = await born(store, identifiers=(Identifier("pms", name("x")),))
+    guest = await born(store) if refused is IdentifierTaken else name("gst")
+    taken = (await document(store, other)).identifiers
+    counts.fences.clear()
+    with pytest.raises(refused):
+        await store.write(guest, identify(*taken))
+
+    assert counts.fences == ["raised", "lifted"]
+    await store.get(guest)
+    assert counts.leases[-1] == "granted"
+
+
+async def test_a_write_of_unknown_outcome_leaves_its_fence(
+    store: CachedStore, watched: Watched, counts: Counts
+) -> None:
+    """The commit may still land; what is filled before it would outlive it."""
+    guest = await born(store)
+    await store.get(guest)
+    watched.gone = True
+    with pytest.raises(StoreUnavailable):
+        await store.write(guest, put("prf_a", 7))
+    watched.gone = False
+    counts.leases.clear()
+    await until_answered(store, guest)
+
+    assert set(counts.leases) == {"fenced"}
+    assert await tier(store, guest) is Tier.STORE
+
+
+async def until_answered(store: CachedStore, guest: str) -> None:
+    for _ in range(200):
+        try:
+            await store.get(guest)
+            return
+        except StoreUnavailable:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_caller_that_leaves_does_not_stop_its_write(store: CachedStore, watched: Watched) -> None:
+    guest = await born(store)
+    await store.get(guest)
+    watched.hold("write")
+    writing = asyncio.ensure_future(store.write(guest, put("prf_a", 7)))
+    await watched.reached.wait()
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    watched.release()
+    await until(lambda: not store._fences._writes, "the write")
+
+    assert (await document(store, guest)).version == 2
+    assert await tier(store, guest) is Tier.LOCAL
+
+
+async def test_a_write_that_changes_nothing_costs_the_next_reader_one_load(store: CachedStore) -> None:
+    guest = await born(store)
+    written = await store.write(guest, nothing)
+
+    assert (written.change, written.document.version) == (None, 1)
+    assert (await document(store, guest)).version == 1
+
+
+async def test_closing_lets_writes_end(place: CachedPlace, watched: Watched) -> None:
+    store = await place.open_at(Freshness.DEFAULT, inner=watched)
+    guest = await born(store)
+    watched.hold("write")
+    writing = asyncio.ensure_future(store.write(guest, put("prf_a", 7)))
+    await watched.reached.wait()
+    closing = asyncio.ensure_future(store.close())
+    await asyncio.sleep(0.01)
+    assert not closing.done()
+    watched.release()
+    await closing
+
+    assert (await writing).document.version == 2
+
+
+# ---------------------------------------------------------------- facts
+
+
+async def test_facts_are_cached_and_follow_their_writes(store: CachedStore, watched: Watched) -> None:
+    guest = await born(store)
+    await store.put_property("htl_1", {"a": 1})
+    known = await store.put_stay(stay(name("sty"), guest, "htl_1", room="1"))
+    await store.put_live(known.id, [entry("prf_l")])
+    await store.put_extension("spa.oil", {"deleted": False})
+
+    async def facts() -> tuple[object, list[str], Record | None, int]:
+        return (
+            (await store.stays_of([guest]))[guest],
+            [press.id for press in await store.live(known.id)],
+            await store.property("htl_1"),
+            (await store.extensions())[0],
+        )
+
+    first = await facts()
+    before = sum(watched.calls.values())
+    assert await facts() == first
+    assert sum(watched.calls.values()) == before
+
+    moved = await store.put_stay(replace(known, room="2"))
+    await store.put_property("htl_1", {"a": 2})
+    await store.put_extension("spa.salt", {"deleted": False})
+    stays, presses, record, version = await facts()
+
+    assert stays == [moved]
+    assert presses == [], "a new room drops the live presses, and their copies"
+    assert record is not None and (record.body, record.version) == ({"a": 2}, 2)
+    assert version == 2
+    await store.put_stay(replace(moved, status=StayStatus.CHECKED_OUT))
+    assert await store.delete_property("htl_1")
+    assert await store.property("htl_1") is None
+
+
+async def test_what_is_handed_out_can_be_changed_without_harm(store: CachedStore) -> None:
+    guest = await born(store)
+    (await store.stays_of([guest]))[guest].append(stay("sty_x", guest, "htl_1"))
+    (await store.extensions())[1].clear()
+
+    assert await store.stays_of([guest]) == {guest: []}
+
+
+# ---------------------------------------------------------------- secrecy
+
+
+async def test_nothing_that_a_guest_said_can_be_read_in_redis(store: CachedStore, valkey_server: ValkeyServer) -> None:
+    guest = name("gst")
+    canaries = ["canary-value", "canary-name", "canary-purpose", "canary-pms", "canary-room", "canary-brand", "1207"]
+    await store.create(newborn(guest, entry("prf_a", "canary-value"), display_name="canary-name"))
+    await store.write(guest, consent("canary-purpose"))
+    await store.write(guest, identify(Identifier("canary-pms", "1")))
+    await store.put_property("htl_1", {"brand": "canary-brand"})
+    known = await store.put_stay(stay(name("sty"), guest, "htl_1", room="canary-room"))
+    await store.put_live(known.id, [entry("prf_l", 1207)])
+    await store.get(guest)
+    await store.stays_of([guest])
+    await store.live(known.id)
+    await store.property("htl_1")
+    await until(lambda: not store._loader._flights, "the fills")
+
+    held = say(valkey_server, "KEYS", "*")
+    entries = [line for line in held.split() if line.startswith("c:")]
+    values = "".join(say(valkey_server, "GET", key) for key in entries if key.endswith(":e"))
+
+    assert len(entries) == 4 and len(values) > 400
+    assert [canary for canary in [*canaries, TEMPERATURE] if canary in held + values] == []
