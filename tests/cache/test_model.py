@@ -17,7 +17,8 @@ from tests.cache.model.settings import FULL, LIMITS, SMALL, Limit, Search
 # Every step the protocol has, and every fault. One that is never taken would be one that is never checked.
 STEPS = {
     *("FENCE", "FENCE lost", "FENCE expires", "FENCE expires early", "BEGIN", "COMMIT", "ROLLBACK"),
-    *("UNFENCE", "UNFENCE, ACK", "UNFENCE after ROLLBACK", "UNFENCE lost", "UNFENCE lost, ACK", "ACK"),
+    *("UNFENCE", "UNFENCE, ACK", "UNFENCE after ROLLBACK", "UNFENCE lost", "UNFENCE lost, ACK"),
+    *("UNFENCE lost, no ACK", "ACK"),
     *("writer dies", "COMMIT of the dead", "ROLLBACK of the dead", "RELAY unfences"),
     *("local hit", "local miss", "GET hit", "GET miss", "GET older than token"),
     *("LEASE granted", "LEASE fenced", "LEASE busy", "LEASE finds an entry", "LEASE finds an entry older than token"),
@@ -78,15 +79,24 @@ def test_every_rule_has_a_mutant() -> None:
     broken = {rule.name for rule in fields(Rules) for mutant in MUTANTS + MORE_MUTANTS if differs(mutant, rule.name)}
     lacking = {rule.name for rule in fields(Rules)} - broken
 
-    # Off as specified: the limits below show what is lost without each.
-    assert lacking == {"fence_announces", "forgets_fenced", "forgets_cold"}
+    # Three are off as specified: the limits show what is lost without each. Given those three, the last two may be off.
+    assert lacking == {
+        *("fence_announces", "forgets_fenced", "forgets_cold", "strict_needs_fence", "strict_needs_unfence")
+    }
+
+
+def switched(rules: Rules) -> str:
+    names = [rule.name for rule in fields(Rules) if getattr(rules, rule.name) != getattr(SPECIFIED, rule.name)]
+    return " and ".join(names) or "as specified"
 
 
 def differs(mutant: Mutant, rule: str) -> bool:
     return bool(getattr(mutant.rules, rule) != getattr(SPECIFIED, rule))
 
 
-@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: f"{limit.broken} in {limit.setting}")
+@pytest.mark.parametrize(
+    "limit", LIMITS, ids=lambda limit: f"{limit.broken}, {switched(limit.rules)} in {limit.setting}"
+)
 def test_what_is_not_promised_under_more_faults_is_known_and_the_rest_holds(limit: Limit) -> None:
     found = searched(limit.rules, limit.setting)
     kept = searched(limit.rules, replace(limit.setting, promises=limit.kept))

@@ -2,12 +2,13 @@
 
 `SPECIFIED` is FENCE + LEASE. A mutant turns one switch (the classic protocols several) and must be found out.
 `ANNOUNCING` adds three rules for the local tier. If an UNFENCE is lost and its write is acknowledged all the same, its
-message is lost with it, and as specified a local entry outlives the write.
+message is lost with it, and as specified a local entry outlives the write. `LENIENT` adds to these that a strict write
+is acknowledged when one of FENCE and UNFENCE was answered; as specified it needs both.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -32,10 +33,13 @@ class Rules:
     fence_announces: bool = False  # FENCE publishes too, so that local entries go before the commit, whatever follows
     forgets_fenced: bool = False  # what was read past a fence is not kept locally: its announcement may be over
     forgets_cold: bool = False  # nor what was read past a cold Redis, which forgot its fences
+    strict_needs_unfence: bool = True  # if not, a strict write relies on its announced FENCE when UNFENCE is lost
+    strict_needs_fence: bool = True  # if not, a strict write without its FENCE relies on UNFENCE, which invalidates
 
 
 SPECIFIED: Final = Rules()
 ANNOUNCING: Final = Rules(fence_announces=True, forgets_fenced=True, forgets_cold=True)
+LENIENT: Final = replace(ANNOUNCING, strict_needs_unfence=False, strict_needs_fence=False)
 
 # Promises. A read that goes past the local tier:
 NOT_STALE: Final = "not stale"  # is no older than any write acknowledged before it began
@@ -71,7 +75,7 @@ class Setting:
     def __str__(self) -> str:
         kind = ["strict writes"] if self.strict else []
         tier = "local tier" if self.local else "shared tier"
-        crowd = f"{self.writers} writers, {self.readers} readers"
+        crowd = f"writers {self.writers}, readers {self.readers}"
         return f"{', '.join([tier, *kind, crowd])}, {' and '.join(sorted(self.promises))}: {faults_told(self.faults)}"
 
 

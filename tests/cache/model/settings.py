@@ -16,6 +16,7 @@ from tests.cache.model.rules import (
     EVICTION,
     FENCE_EARLY,
     FENCE_LOST,
+    LENIENT,
     LINEARIZABLE,
     NO_INVERSION,
     NOT_STALE,
@@ -59,6 +60,7 @@ LOCAL: Final = Setting(1, 2, LOCAL_PROMISES, frozenset({EVICTION, CRASH, CUT}), 
 LOCAL_LOST: Final = Setting(1, 1, LOCAL_PROMISES, frozenset({UNFENCE_LOST, CUT}), local=True)
 LOCAL_RESTARTED: Final = Setting(1, 1, LOCAL_PROMISES, ORDINARY | {CUT, RESTART}, local=True)
 STRICT: Final = Setting(1, 1, WITHDRAWAL, ORDINARY | {FENCE_LOST, CUT}, local=True, strict=True)
+STRICT_RESTARTED: Final = replace(STRICT, faults=STRICT.faults | {RESTART})
 TOKENS: Final = Setting(1, 2, frozenset({TOKEN}), frozenset({FENCE_LOST, UNFENCE_LOST}))
 TOKENS_LOCAL: Final = Setting(1, 1, frozenset({TOKEN}), ALL, local=True)
 
@@ -76,25 +78,27 @@ SMALL: Final = (
     Search(LOCAL, SPECIFIED, 30_000),
     Search(LOCAL_LOST, ANNOUNCING, 4_000),
     Search(LOCAL_RESTARTED, ANNOUNCING, 10_000),
-    Search(STRICT, SPECIFIED, 3_000),
+    Search(STRICT, SPECIFIED, 4_000),
+    Search(STRICT_RESTARTED, LENIENT, 14_000),
     Search(TOKENS, SPECIFIED, 500),
     Search(TOKENS_LOCAL, SPECIFIED, 11_000),
 )
 
 FULL: Final = (
-    Search(larger(SHARED, 2, 2, RESTART), SPECIFIED, 0),
-    Search(larger(SHARED, 2, 3), SPECIFIED, 0),
-    Search(larger(SHARED, 3, 2, RESTART), SPECIFIED, 0),
-    Search(larger(UNFENCED, 3, 3, FENCE_EARLY, CRASH), SPECIFIED, 0),
-    Search(larger(LOCAL, 2, 2), SPECIFIED, 0),
-    Search(larger(LOCAL, 2, 1, FENCE_LOST, FENCE_EARLY), SPECIFIED, 0),
-    Search(larger(LOCAL_RESTARTED, 1, 2), ANNOUNCING, 0),
-    Search(larger(LOCAL_RESTARTED, 2, 1), ANNOUNCING, 0),
-    Search(larger(STRICT, 2, 1, RESTART), SPECIFIED, 0),
-    Search(larger(STRICT, 1, 2, RESTART), SPECIFIED, 0),
-    Search(larger(TOKENS, 2, 2, EVICTION, CRASH, FENCE_EARLY, RESTART), SPECIFIED, 0),
-    Search(larger(TOKENS_LOCAL, 1, 2), SPECIFIED, 0),
-    Search(larger(TOKENS_LOCAL, 2, 1), SPECIFIED, 0),
+    Search(larger(SHARED, 2, 2, RESTART), SPECIFIED, 59_000),
+    Search(larger(SHARED, 2, 3), SPECIFIED, 117_000),
+    Search(larger(SHARED, 3, 2, RESTART), SPECIFIED, 839_000),
+    Search(larger(UNFENCED, 3, 3, FENCE_EARLY, CRASH), SPECIFIED, 165_000),
+    Search(larger(LOCAL, 2, 2), SPECIFIED, 534_000),
+    Search(larger(LOCAL, 2, 1, FENCE_LOST, FENCE_EARLY), SPECIFIED, 60_000),
+    Search(larger(LOCAL_RESTARTED, 1, 2), ANNOUNCING, 95_000),
+    Search(larger(LOCAL_RESTARTED, 2, 1), ANNOUNCING, 268_000),
+    Search(larger(STRICT, 1, 2, RESTART), SPECIFIED, 75_000),
+    Search(larger(STRICT, 1, 2, RESTART), LENIENT, 1),
+    Search(larger(STRICT, 2, 1), LENIENT, 419_000),
+    Search(larger(TOKENS, 2, 2, EVICTION, CRASH, FENCE_EARLY, RESTART), SPECIFIED, 71_000),
+    Search(larger(TOKENS_LOCAL, 1, 2), SPECIFIED, 170_000),
+    Search(larger(TOKENS_LOCAL, 2, 1), SPECIFIED, 283_000),
 )
 
 LIMITS: Final = (
@@ -106,5 +110,8 @@ LIMITS: Final = (
     Limit(LOCAL_LOST, SPECIFIED, WITHIN_DELTA, frozenset({NOT_STALE})),
     Limit(LOCAL_LOST, Rules(fence_announces=True), WITHIN_DELTA, frozenset({NOT_STALE})),
     Limit(LOCAL_LOST, Rules(forgets_fenced=True), WITHIN_DELTA, frozenset({NOT_STALE})),
-    Limit(LOCAL_RESTARTED, Rules(fence_announces=True, forgets_fenced=True), WITHIN_DELTA, frozenset({NOT_STALE})),
+    Limit(LOCAL_RESTARTED, replace(ANNOUNCING, forgets_cold=False), WITHIN_DELTA, frozenset({NOT_STALE})),
+    Limit(STRICT, replace(LENIENT, fence_announces=False), WITHDRAWN, frozenset({NOT_STALE})),
+    Limit(STRICT, replace(LENIENT, forgets_fenced=False), WITHDRAWN, frozenset({NOT_STALE})),
+    Limit(STRICT_RESTARTED, replace(LENIENT, forgets_cold=False), WITHDRAWN, frozenset({NOT_STALE})),
 )

@@ -19,6 +19,8 @@ COMMITTED: Final = "committed"
 ROLLED_BACK: Final = "rolled back"
 WAITING: Final = "waiting"  # a strict write between UNFENCE and its acknowledgement
 WAITED: Final = "waited"
+WAITING_OWING: Final = "waiting, UNFENCE owed"
+WAITED_OWING: Final = "waited, UNFENCE owed"
 SILENT: Final = "silent"  # acknowledged and not yet published; only a mutant comes here
 OWED: Final = "owed"  # committed, and its UNFENCE is left to the relay
 DEAD: Final = "dead"  # died without a commit; its fence may still stand
@@ -54,6 +56,7 @@ class Writer(NamedTuple):
     at: str = IDLE
     version: int = 0
     fence: int = DOWN
+    answered: bool = False  # FENCE was; kept only where a strict write relies on it
 
 
 class Reader(NamedTuple):
@@ -114,4 +117,7 @@ def published(worker: Worker, message: int) -> Worker:
 
 def canonical(state: State) -> State:
     """One state for all that differ only in which of several equal writers or readers is which."""
-    return state._replace(writers=tuple(sorted(state.writers)), readers=tuple(sorted(state.readers)))
+    writers, readers = tuple(sorted(state.writers)), tuple(sorted(state.readers))
+    if writers == state.writers and readers == state.readers:
+        return state
+    return state._replace(writers=writers, readers=readers)

@@ -17,7 +17,9 @@ from tests.cache.model.states import (
     MAY_YET_COMMIT,
     NOTHING,
     WAITED,
+    WAITED_OWING,
     WAITING,
+    WAITING_OWING,
     WIPED,
     State,
     Worker,
@@ -29,6 +31,7 @@ from tests.cache.model.states import (
 from tests.cache.model.writing import Step, moved
 
 NOBODY = -1
+WAITS = {WAITING: WAITED, WAITING_OWING: WAITED_OWING}
 
 
 def surrounding_steps(state: State, rules: Rules, setting: Setting) -> Iterator[Step]:
@@ -70,7 +73,7 @@ def ticked(state: State) -> State:
     return state._replace(
         due=state.acked,
         worker=state.worker._replace(fresh=False, queue=queue),
-        writers=tuple(writer._replace(at=WAITED) if writer.at == WAITING else writer for writer in state.writers),
+        writers=tuple(writer._replace(at=WAITS.get(writer.at, writer.at)) for writer in state.writers),
     )
 
 

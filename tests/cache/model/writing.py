@@ -23,6 +23,7 @@ from tests.cache.model.states import (
     SILENT,
     UP,
     WAITING,
+    WAITING_OWING,
     State,
     Writer,
     fenced,
@@ -59,6 +60,8 @@ def writer_steps(state: State, rules: Rules, setting: Setting) -> Iterator[Step]
                 yield from close(state, who, rules, setting)
             case states.WAITED:
                 yield "ACK", who, acknowledged(state, who, DONE)
+            case states.WAITED_OWING:
+                yield "ACK", who, acknowledged(state, who, OWED)
             case states.SILENT:
                 worker = published(state.worker, writer.version)
                 yield "PUBLISH", who, state._replace(worker=worker, writers=with_writer(state, who, Writer(DONE)))
@@ -74,19 +77,22 @@ def moved(state: State, who: int, at: str) -> State:
     if at == DEAD and fence == DOWN:
         at = DONE
     version = 0 if at in (DONE, DEAD) else writer.version
-    return state._replace(writers=with_writer(state, who, Writer(at, version, fence)))
+    answered = writer.answered and at in (OPEN, COMMITTED)
+    return state._replace(writers=with_writer(state, who, Writer(at, version, fence, answered)))
 
 
 def fence(state: State, who: int, rules: Rules, setting: Setting) -> Iterator[Step]:
     if FENCE_LOST in setting.faults:
         # A strict write answers 503 here, before BEGIN.
-        yield "FENCE lost", who, moved(state, who, DONE if setting.strict else READY)
+        refused = setting.strict and rules.strict_needs_fence
+        yield "FENCE lost", who, moved(state, who, DONE if refused else READY)
     if not rules.fences:
         yield "no FENCE", who, moved(state, who, READY)
         return
     announced = setting.local and rules.fence_announces
+    relied_on = setting.strict and not rules.strict_needs_unfence
     after = state._replace(
-        writers=with_writer(state, who, Writer(READY, fence=UP)),
+        writers=with_writer(state, who, Writer(READY, fence=UP, answered=relied_on)),
         entry=NOTHING if rules.fence_drops_entry else state.entry,
         readers=without_leases(state.readers) if rules.fence_drops_lease else state.readers,
         worker=published(state.worker, ANNOUNCED) if announced else state.worker,
@@ -117,9 +123,18 @@ def close(state: State, who: int, rules: Rules, setting: Setting) -> Iterator[St
         yield "UNFENCE, ACK", who, acknowledged(after, who, SILENT)
     else:
         yield "UNFENCE, ACK", who, acknowledged(after, who, DONE)
-    if UNFENCE_LOST in setting.faults and not setting.strict:
-        # A strict write whose UNFENCE is lost is not acknowledged: it tries again, which is to stay where it is.
+    if UNFENCE_LOST in setting.faults:
+        yield from unfence_lost(state, who, rules, setting)
+
+
+def unfence_lost(state: State, who: int, rules: Rules, setting: Setting) -> Iterator[Step]:
+    if not setting.strict:
         yield "UNFENCE lost, ACK", who, acknowledged(state, who, OWED)
+    elif state.writers[who].answered:
+        yield "UNFENCE lost", who, moved(state, who, WAITING_OWING)
+    elif not rules.strict_needs_unfence:
+        yield "UNFENCE lost, no ACK", who, moved(state, who, OWED)
+    # Else a strict write tries again, which is to stay where it is.
 
 
 def unfenced(state: State, who: int, rules: Rules, setting: Setting) -> State:
