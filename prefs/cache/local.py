@@ -49,9 +49,10 @@ class Kept:
 
 @dataclass(slots=True, eq=False)
 class Expectation:
-    """Someone is loading this key; in which epoch it was put down."""
+    """Someone is loading this key; in which epoch it was put down, and the newest version heard of since."""
 
     epoch: int
+    version: int = 0
 
 
 class LocalTier:
@@ -134,6 +135,7 @@ class LocalTier:
             undisturbed = self._expected.get(key) is expected
             if undisturbed:
                 del self._expected[key]
+                undisturbed = version >= expected.version
             here = namespace is not None and namespace == self._namespace
             fresh = undisturbed and here and expected.epoch == self._epoch
             if not fresh and (not undisturbed or version == 0):
@@ -183,7 +185,10 @@ class LocalTier:
     def hear(self, key: str, version: int, *, purge: bool = False) -> None:
         """Someone is writing or has written this version (0: not known). After `purge` not even a stale copy stays."""
         with self._lock:
-            self._expected.pop(key, None)
+            if expected := self._expected.get(key):
+                expected.version = max(expected.version, version)
+                if purge or not version:
+                    del self._expected[key]
             kept = self._kept.get(key)
             if kept is None:
                 return

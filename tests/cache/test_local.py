@@ -88,12 +88,24 @@ def test_a_message_ends_older_copies(tier: LocalTier, heard: int, served: bool) 
     assert (tier.fresh(KEY) is not None) is served
 
 
-@pytest.mark.parametrize("event", ["hear", "purge", "distrust", "subscribe", "another load"])
+@pytest.mark.parametrize(("heard", "kept"), [(1, True), (2, True), (3, False)])
+def test_what_is_as_new_as_a_message_is_kept(tier: LocalTier, heard: int, kept: bool) -> None:
+    """The message of a write comes a moment after its answer: whoever reads at once has read what it tells of."""
+    expected = tier.expect(KEY)
+    tier.hear(KEY, heard)
+
+    assert tier.keep(KEY, expected, document(2), 2, PLACE) is kept
+    assert (tier.fresh(KEY) is not None) is kept
+
+
+@pytest.mark.parametrize("event", ["unknown", "newer", "purge", "distrust", "subscribe", "another load"])
 def test_what_was_disturbed_while_loading_is_not_kept(tier: LocalTier, time: Time, event: str) -> None:
     expected = tier.expect(KEY)
     match event:
-        case "hear":
-            tier.hear(KEY, 1)
+        case "unknown":
+            tier.hear(KEY, 0)
+        case "newer":
+            tier.hear(KEY, 2)
         case "purge":
             tier.hear(KEY, 0, purge=True)
         case "distrust":

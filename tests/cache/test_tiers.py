@@ -18,7 +18,7 @@ from prefs.ports import Record
 from prefs.store.memory import MemoryStore
 from tests.cache.conftest import CachedPlace, OpenPlace
 from tests.cache.test_shared import say
-from tests.cache.watched import Watched, until
+from tests.cache.watched import Watched, caught_up, listening, newborn_guest, until
 from tests.servers import ValkeyServer
 from tests.store.samples import (
     TEMPERATURE,
@@ -73,13 +73,6 @@ async def store(place: CachedPlace, watched: Watched, counts: Counts) -> CachedS
     return store
 
 
-async def listening(*stores: CachedStore) -> None:
-    for store in stores:
-        local = store._local
-        assert local is not None
-        await until(local.trusted, "the first heartbeat")
-
-
 async def tier(store: CachedStore, guest: str, level: Freshness = Freshness.DEFAULT) -> Tier:
     return (await store.read([guest], level))[guest].tier
 
@@ -88,7 +81,7 @@ async def tier(store: CachedStore, guest: str, level: Freshness = Freshness.DEFA
 
 
 async def test_the_nearest_tier_that_may_answer_does(store: CachedStore, watched: Watched) -> None:
-    guest = await born(store)
+    guest = await newborn_guest(store)
 
     assert await tier(store, guest) is Tier.STORE
     assert await tier(store, guest) is Tier.LOCAL
@@ -99,7 +92,7 @@ async def test_the_nearest_tier_that_may_answer_does(store: CachedStore, watched
 
 
 async def test_a_reader_tells_the_farthest_tier(store: CachedStore) -> None:
-    guest = await born(store)
+    guest = await newborn_guest(store)
     await store.get(guest)
     near, far = store.reader(), store.reader(Freshness.STORE)
     await near.get(guest)
@@ -111,7 +104,7 @@ async def test_a_reader_tells_the_farthest_tier(store: CachedStore) -> None:
 
 
 async def test_the_copy_at_hand_is_what_the_next_read_would_say(store: CachedStore) -> None:
-    guest = await born(store)
+    guest = await newborn_guest(store)
     assert store.at_hand(GUEST + ":" + guest) is None
     found = await store.get(guest)
     kept = store.at_hand(GUEST + ":" + guest, 1)
@@ -125,7 +118,7 @@ async def test_the_copy_at_hand_is_what_the_next_read_would_say(store: CachedSto
 
 async def test_a_token_goes_past_older_copies_and_removes_them(place: CachedPlace, store: CachedStore) -> None:
     """The copies here are older than the store because it was written behind their back, as lost messages would do."""
-    guest = await born(store)
+    guest = await newborn_guest(store)
     await store.get(guest)
     await until(lambda: not store._loader._flights, "the fill")
     await store.inner.write(guest, put("prf_a", 1))
@@ -137,7 +130,7 @@ async def test_a_token_goes_past_older_copies_and_removes_them(place: CachedPlac
 
 
 async def test_a_store_behind_the_token_is_told(store: CachedStore) -> None:
-    guest = await born(store)
+    guest = await newborn_guest(store)
     reading = (await store.read([guest], min_version=9))[guest]
 
     assert (reading.regressed, reading.document.version) == (True, 1)
@@ -187,7 +180,7 @@ async def test_a_batch_is_one_statement(store: CachedStore, watched: Watched) ->
 async def test_documents_and_facts_of_one_tick_are_one_flight(
     store: CachedStore, watched: Watched, counts: Counts
 ) -> None:
-    guest = await born(store)
+    guest = await newborn_guest(store)
     await store.put_property("htl_1", {"a": 1})
     known = await store.put_stay(stay(name("sty"), guest, "htl_1"))
 
@@ -205,7 +198,7 @@ async def test_documents_and_facts_of_one_tick_are_one_flight(
 
 async def test_a_flight_begins_after_every_request_that_it_serves(store: CachedStore, watched: Watched) -> None:
     """Who asks while a load is under way must not be given what it read: a write may have been told in between."""
-    guest = await born(store)
+    guest = await newborn_guest(store)
     watched.hold("get_many")
     early = asyncio.ensure_future(store.get(guest))
     await watched.reached.wait()
@@ -219,7 +212,7 @@ async def test_a_flight_begins_after_every_request_that_it_serves(store: CachedS
 
 
 async def test_many_who_miss_at_different_moments_load_once(store: CachedStore, watched: Watched) -> None:
-    guest = await born(store)
+    guest = await newborn_guest(store)
     watched.hold("get_many")
     waiting = []
     for _ in range(200):
@@ -233,7 +226,7 @@ async def test_many_who_miss_at_different_moments_load_once(store: CachedStore, 
 
 
 async def test_a_caller_that_leaves_takes_nobody_along(store: CachedStore, watched: Watched) -> None:
-    guest = await born(store)
+    guest = await newborn_guest(store)
     watched.hold("get_many")
     leaving, staying = (asyncio.ensure_future(store.get(guest)) for _ in range(2))
     await watched.reached.wait()
@@ -280,7 +273,7 @@ async def test_misses_queue_before_the_database(place: CachedPlace, watched: Wat
 
 async def test_nothing_read_before_a_write_is_remembered_after_it(store: CachedStore, watched: Watched) -> None:
     """The reader has read the old version and stalls; the write is told; only then the reader would remember."""
-    guest = await born(store)
+    guest = await newborn_guest(store)
     watched.hold("get_many")
     slow = asyncio.ensure_future(store.get(guest))
     await watched.reached.wait()
@@ -293,7 +286,7 @@ async def test_nothing_read_before_a_write_is_remembered_after_it(store: CachedS
 
 
 async def test_while_a_write_is_under_way_nobody_remembers(store: CachedStore, watched: Watched) -> None:
-    guest = await born(store)
+    guest = await newborn_guest(store)
     await store.get(guest)
     watched.hold("write")
     writing = asyncio.ensure_future(store.write(guest, put("prf_a", 7)))
@@ -301,6 +294,7 @@ async def test_while_a_write_is_under_way_nobody_remembers(store: CachedStore, w
     tiers = [await tier(store, guest, level) for level in (Freshness.DEFAULT, Freshness.SHARED) * 2]
     watched.release()
     await writing
+    await caught_up(store)
 
     assert tiers == [Tier.STORE] * 4
     assert await tier(store, guest) is Tier.STORE
@@ -309,8 +303,8 @@ async def test_while_a_write_is_under_way_nobody_remembers(store: CachedStore, w
 
 @pytest.mark.parametrize("refused", [NotFound, IdentifierTaken])
 async def test_a_refused_write_lifts_its_fence(store: CachedStore, counts: Counts, refused: type[Exception]) -> None:
-    other = await born(store, identifiers=(Identifier("pms", name("x")),))
-    guest = await born(store) if refused is IdentifierTaken else name("gst")
+    other = await newborn_guest(store, identifiers=(Identifier("pms", name("x")),))
+    guest = await newborn_guest(store) if refused is IdentifierTaken else name("gst")
     taken = (await document(store, other)).identifiers
     counts.fences.clear()
     with pytest.raises(refused):
@@ -325,7 +319,7 @@ async def test_a_write_of_unknown_outcome_leaves_its_fence(
     store: CachedStore, watched: Watched, counts: Counts
 ) -> None:
     """The commit may still land; what is filled before it would outlive it."""
-    guest = await born(store)
+    guest = await newborn_guest(store)
     await store.get(guest)
     watched.gone = True
     with pytest.raises(StoreUnavailable):
@@ -348,7 +342,7 @@ async def until_answered(store: CachedStore, guest: str) -> None:
 
 
 async def test_a_caller_that_leaves_does_not_stop_its_write(store: CachedStore, watched: Watched) -> None:
-    guest = await born(store)
+    guest = await newborn_guest(store)
     await store.get(guest)
     watched.hold("write")
     writing = asyncio.ensure_future(store.write(guest, put("prf_a", 7)))
@@ -358,13 +352,14 @@ async def test_a_caller_that_leaves_does_not_stop_its_write(store: CachedStore, 
         await writing
     watched.release()
     await until(lambda: not store._fences._writes, "the write")
+    await caught_up(store)
 
     assert (await document(store, guest)).version == 2
     assert await tier(store, guest) is Tier.LOCAL
 
 
 async def test_a_write_that_changes_nothing_costs_the_next_reader_one_load(store: CachedStore) -> None:
-    guest = await born(store)
+    guest = await newborn_guest(store)
     written = await store.write(guest, nothing)
 
     assert (written.change, written.document.version) == (None, 1)
@@ -373,7 +368,7 @@ async def test_a_write_that_changes_nothing_costs_the_next_reader_one_load(store
 
 async def test_closing_lets_writes_end(place: CachedPlace, watched: Watched) -> None:
     store = await place.open_at(Freshness.DEFAULT, inner=watched)
-    guest = await born(store)
+    guest = await newborn_guest(store)
     watched.hold("write")
     writing = asyncio.ensure_future(store.write(guest, put("prf_a", 7)))
     await watched.reached.wait()
@@ -390,11 +385,12 @@ async def test_closing_lets_writes_end(place: CachedPlace, watched: Watched) -> 
 
 
 async def test_facts_are_cached_and_follow_their_writes(store: CachedStore, watched: Watched) -> None:
-    guest = await born(store)
+    guest = await newborn_guest(store)
     await store.put_property("htl_1", {"a": 1})
     known = await store.put_stay(stay(name("sty"), guest, "htl_1", room="1"))
     await store.put_live(known.id, [entry("prf_l")])
     await store.put_extension("spa.oil", {"deleted": False})
+    await caught_up(store)
 
     async def facts() -> tuple[object, list[str], Record | None, int]:
         return (
@@ -424,7 +420,7 @@ async def test_facts_are_cached_and_follow_their_writes(store: CachedStore, watc
 
 
 async def test_what_is_handed_out_can_be_changed_without_harm(store: CachedStore) -> None:
-    guest = await born(store)
+    guest = await newborn_guest(store)
     (await store.stays_of([guest]))[guest].append(stay("sty_x", guest, "htl_1"))
     (await store.extensions())[1].clear()
 

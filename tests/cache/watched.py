@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from prefs.cache.read_through import CachedStore
 from prefs.core.errors import StoreUnavailable
 from prefs.ports import Store
+from tests.store.samples import born
 
 
 class Watched:
@@ -63,3 +66,29 @@ async def until(condition: Callable[[], bool], what: str, patience_s: float = 20
     while not condition():
         assert loop.time() < deadline, f"waited in vain: {what}"
         await asyncio.sleep(0.005)
+
+
+async def listening(*stores: CachedStore) -> None:
+    for store in stores:
+        local = store._local
+        assert local is not None
+        await until(local.trusted, "the first heartbeat")
+
+
+async def caught_up(*stores: CachedStore) -> None:
+    """Wait until each has heard all that was published so far: messages of a write come a moment after its answer."""
+    for store in stores:
+        await _heartbeat_after(store, time.monotonic())
+
+
+async def _heartbeat_after(store: CachedStore, moment: float) -> None:
+    local = store._local
+    assert local is not None
+    await until(lambda: local._vouched_at >= moment, "the next heartbeat")
+
+
+async def newborn_guest(store: CachedStore, *others: CachedStore, **more: Any) -> str:
+    """A guest of whose creation all have heard."""
+    guest = await born(store, **more)
+    await caught_up(store, *others)
+    return guest
