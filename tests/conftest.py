@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.servers import PostgresServer, ValkeyServer
-
-
-def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name a data class by its type: written out whole, a set inside it would change the test's name every run."""
-    return type(val).__name__ if is_dataclass(val) and not isinstance(val, type) else None
 
 
 @pytest.fixture(scope="session")
