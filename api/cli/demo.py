@@ -10,8 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from api.cli import console
 from api.cli.credentials import Bearer, sign, signing_key
 from api.cli.demo_hotels import DALLAS
@@ -99,19 +97,13 @@ def write_privately(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def show(demo: Demo, file: Path) -> None:
+def show(demo: Demo, folder: Path) -> None:
+    """Each token on a line of its own, however long: one that is folded into a table cannot be copied."""
     console.say(f"{len(demo.guests)} demo guests; the first, {demo.guests[0]}, is in house at {demo.property}.")
-    console.say(f"Tokens for 12 hours, also in {file}:")
-    if not console.out.is_terminal:
-        for name, token in _flat(demo.tokens):
-            console.say(f"  {name}: {token}")
-        return
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    console.say(f"Tokens for 12 hours, also in {folder / FILE}; for a shell: . {folder / SHELL_FILE}")
     for name, token in _flat(demo.tokens):
-        table.add_row(name, token)
-    console.out.print(table)
+        console.out.print(f"  {name}: ", end="", markup=False, style="bold" if console.out.is_terminal else None)
+        console.say(token)
 
 
 def _flat(tokens: dict[str, Any]) -> list[tuple[str, str]]:

@@ -53,8 +53,9 @@ def serve(
 ) -> None:
     """Serve the API until told to stop.
 
-    The first start makes the data folder, a signing key and, on SQLite, the tables. A schema that is older than the
-    program is refused. SIGTERM drains: /readyz answers 503, and after DRAIN_DELAY seconds the server stops.
+    The first start makes the data folder, a signing key and, on SQLite, the tables. An older schema is refused.
+
+    SIGTERM drains: /readyz answers 503, and after DRAIN_DELAY seconds the server stops.
     """
     settings = read_settings(host=host, port=port, data=data, workers=workers)
     raise typer.Exit(running.run(settings, demo_guests=guests if demo_data else 0))

@@ -25,15 +25,15 @@ def run(settings: Settings, demo_guests: int = 0, application: str = supervisor.
     demo = prepare_demo(settings, url, demo_guests) if demo_guests else None
 
     def ready() -> None:
-        announce(url, demo, settings.data / FILE)
+        announce(url, demo, settings.data)
 
     return supervisor.serve(settings, ready, application)
 
 
-def announce(url: str, demo: Demo | None, file: Path) -> None:
+def announce(url: str, demo: Demo | None, folder: Path) -> None:
     say(f"Serving on {url}")
     say(f"  documentation  {url}/docs")
     say(f"  health         {url}/livez  {url}/readyz  {url}/version  {url}/metrics")
     if demo:
-        show(demo, file)
+        show(demo, folder)
     say("Stop with Ctrl-C.")
