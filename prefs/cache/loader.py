@@ -20,7 +20,7 @@ from prefs.cache.keys import CATALOGUE, GUEST, KINDS, PROPERTY, cacheable, id_of
 from prefs.cache.lines import SharedUnavailable
 from prefs.cache.local import Expectation, LocalTier
 from prefs.cache.metrics import SILENCE, CacheMetrics
-from prefs.cache.shared import BUSY, FENCED, FOUND, GRANTED, Hit, SharedTier
+from prefs.cache.shared import BUSY, COLD, FENCED, FOUND, GRANTED, Hit, SharedTier
 from prefs.core.entries import Document
 from prefs.core.errors import StoreUnavailable
 from prefs.ports import Record, Store
@@ -188,7 +188,7 @@ class Loader:
                 busy.append(key)
             elif lease.outcome == FOUND and lease.hit is not None:
                 self._take(asked, {key: lease.hit}, leased.namespace)
-            elif lease.outcome == FENCED:
+            elif lease.outcome in (FENCED, COLD):
                 self._expect_nothing(key, asked[key])
         if busy:  # another process is loading them now: have a second look, once
             await asyncio.sleep(BUSY_WAIT_S)
@@ -207,7 +207,7 @@ class Loader:
         return old
 
     def _expect_nothing(self, key: str, wanted: Wanted) -> None:
-        """Under a fence the old value may be read once more: not to be remembered, not even as a stale one."""
+        """Past a fence, seen or lost, the old value may be read once more: not to be remembered, not even as stale."""
         if wanted.expected is not None and self._local is not None:
             self._local.give_up(key, wanted.expected)
             wanted.expected = None

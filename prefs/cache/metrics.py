@@ -23,7 +23,7 @@ class CacheMetrics(Protocol):
         ...
 
     def leased(self, outcome: str) -> None:
-        """A miss asked for a lease: granted, busy, fenced or found."""
+        """A miss asked for a lease: granted, busy, fenced, cold or found."""
         ...
 
     def fenced(self, outcome: str) -> None:

@@ -21,7 +21,7 @@ NEGATIVE_TTL_MS = 5_000  # "there is no such guest": for whoever asks for ids at
 LEASE_MS = 2_000
 FENCE_MS = 10_000  # far beyond the time limits of a write in the store
 
-GRANTED, BUSY, FENCED, FOUND = "granted", "busy", "fenced", "found"
+GRANTED, BUSY, FENCED, FOUND, COLD = "granted", "busy", "fenced", "found", "cold"
 _LEASES = {1: FOUND, 2: FENCED, 3: GRANTED, 4: BUSY}
 
 
@@ -83,7 +83,7 @@ class SharedTier:
         return Found(namespace, hits, broken)
 
     async def lease(self, keys: Sequence[str]) -> Leased:
-        """Ask to fill. On a server that started lately nobody is granted: fences of before may be lost."""
+        """Ask to fill. On a server that started lately nobody may, nor remember what it reads: fences may be lost."""
         token = secrets.token_hex(8)
 
         def build(server: Server) -> list[Command]:
@@ -99,8 +99,8 @@ class SharedTier:
         for key, reply in zip(keys, answer.replies, strict=True):
             outcome = _LEASES[reply[0]]
             hit = self._open(namespace, key, reply[1]) if outcome == FOUND else None
-            if outcome == GRANTED and answer.server.cold:
-                outcome = BUSY
+            if outcome != FOUND and answer.server.cold:
+                outcome = COLD
             self._metrics.leased(outcome)
             leases[key] = Lease(outcome, token, hit)
         return Leased(namespace, leases)

@@ -28,11 +28,15 @@ class CachedPlace(Place):
         self.redis_url = redis_url
         self._wrapped: list[CachedStore] = []
 
+    async def inner(self) -> Store:
+        """A bare store on this place."""
+        return await super().open()
+
     async def open_at(
         self, level: Freshness, *, metrics: CacheMetrics = SILENCE, inner: Store | None = None
     ) -> CachedStore:
         store = cached(
-            inner or await super().open(),
+            inner or await self.inner(),
             self.clock,
             self.redis_url,
             SEAL_KEY,

@@ -13,7 +13,7 @@ from prefs.cache.codec import encode
 from prefs.cache.keys import names, namespace_of
 from prefs.cache.lines import Lines, SharedUnavailable
 from prefs.cache.sealing import Seal
-from prefs.cache.shared import BUSY, FENCED, FOUND, GRANTED, LEASE_MS, SharedTier
+from prefs.cache.shared import BUSY, COLD, FENCED, FOUND, GRANTED, LEASE_MS, SharedTier
 from prefs.core.entries import Document
 from tests.cache.conftest import SEAL_KEY
 from tests.cache.watched import until
@@ -159,7 +159,7 @@ async def test_nothing_is_filled_soon_after_a_start(valkey_url: str) -> None:
     careful = open_tier(valkey_url, cold_guard_s=1e9)
     outcome, token = await ask(careful)
 
-    assert outcome == BUSY
+    assert outcome == COLD
     await asyncio.sleep(0.01)
     assert not await fill(careful, token, 1)
     await careful.close()

@@ -1,0 +1,43 @@
+"""Cache-aside as it is usually written: read through, write, delete after commit. It is wrong, and the tests show it.
+
+A reader that missed and is slow puts back what it read before a write, after the write has deleted it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from redis.asyncio import Redis
+
+from prefs.cache.codec import decode, encode
+from prefs.cache.keys import GUEST
+from prefs.cache.loader import Freshness, Tier
+from prefs.cache.read_through import Committed, Reading
+from prefs.ports import Apply, Store
+
+
+@dataclass(slots=True)
+class Classic:
+    inner: Store
+    redis: Redis
+
+    async def read(
+        self, guests: Sequence[str], level: Freshness = Freshness.DEFAULT, *, min_version: int = 0
+    ) -> Mapping[str, Reading]:
+        (guest,) = guests
+        found = await self.redis.get("classic:" + guest)
+        if found is not None and (document := decode(GUEST, found)).version >= min_version:
+            return {guest: Reading(document, Tier.SHARED)}
+        document = (await self.inner.get_many([guest]))[guest]
+        await self.redis.set("classic:" + guest, encode(GUEST, document))
+        return {guest: Reading(document, Tier.STORE)}
+
+    async def commit(self, guest: str, apply: Apply) -> Committed:
+        written = await self.inner.write(guest, apply)
+        await self.redis.delete("classic:" + guest)
+        return Committed(written, False, timedelta())
+
+    async def close(self) -> None:
+        await self.redis.aclose()
