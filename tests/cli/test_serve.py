@@ -80,7 +80,7 @@ def test_a_preference_is_stated_and_read_back(served: Served) -> None:
 
 def test_the_banner_says_where_and_holds_no_traceback(served: Served) -> None:
     deadline = time.monotonic() + 10
-    while "Serving on" not in served.output() and time.monotonic() < deadline:
+    while "Stop with Ctrl-C" not in served.output() and time.monotonic() < deadline:
         time.sleep(0.05)
     words = served.output()
     assert f"Serving on {served.url}" in words
