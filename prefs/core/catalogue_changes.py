@@ -13,11 +13,10 @@ from typing import Any, Protocol
 from prefs.core import units
 from prefs.core.catalogue import Definition
 from prefs.core.changes import Action, Change, KeyChange
-from prefs.core.disclosure import unit_of
 from prefs.core.entries import Document, Entry, ScopeKind, Strength
 from prefs.core.errors import Fault
 from prefs.core.patches import refusable
-from prefs.core.values import Choice, Integer, Kind, Object, Quantity, Sequence
+from prefs.core.values import Choice, Integer, Kind, Object, Quantity, Sequence, unit_of
 
 STEPS_SHOWN = 20
 # Faults of a value under the new definition, by what an operator calls the cause.

@@ -4,7 +4,7 @@ A crowded group is a fault. A value that stands though another entry refuses or 
 (resolving rules 8 and 12), and the guest hears which other entry it was.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,20 +12,10 @@ from typing import Any
 from prefs.core.catalogue import Catalogue, Definition, Merge
 from prefs.core.changes import KeyChange
 from prefs.core.disclosure import is_negative
-from prefs.core.entries import Entry, ProvenanceKind, Strength
+from prefs.core.entries import Entry, Strength
 from prefs.core.errors import Fault
+from prefs.core.ranking import level_of
 from prefs.core.values import element_ids, escape, leaves
-
-# Classes of design section 4 as far as entries hold them, highest first.
-CLASSES: Mapping[ProvenanceKind, int] = {
-    ProvenanceKind.LIVE: 0,
-    ProvenanceKind.STATED: 1,
-    ProvenanceKind.STATED_VIA_STAFF: 1,
-    ProvenanceKind.CONFIRMED: 2,
-    ProvenanceKind.IMPORTED: 3,
-    ProvenanceKind.OBSERVED: 4,
-    ProvenanceKind.INFERRED: 5,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +43,7 @@ def crowded_groups(
             if not any(_stands_for_member(member, added) for member in group.members):
                 continue
             near = [e for e in standing if (e.scope, e.context) == (added.scope, added.context)]
-            near = [e for e in near if CLASSES[e.provenance.kind] == CLASSES[added.provenance.kind]]
+            near = [e for e in near if level_of(e.provenance.kind) == level_of(added.provenance.kind)]
             held = [m for m in group.members if any(_stands_for_member(m, e) for e in near)]
             if len(held) > group.maximum:
                 detail = f"at most {group.maximum} of {', '.join(held)} can stand together. {group.reason}".strip()
@@ -84,7 +74,7 @@ def warnings(
         for other in standing:
             if other.id == new.id or expired(other, at) or not _meet(new, other):
                 continue
-            higher = CLASSES[other.provenance.kind] <= CLASSES[new.provenance.kind]
+            higher = level_of(other.provenance.kind) >= level_of(new.provenance.kind)
             if higher and _refuses(definition, other, new):
                 yield Warned(key, "REFUSED_ELSEWHERE", other.id, other.value)
             elif _refuses(definition, new, other) and other.strength is Strength.REQUIRED:

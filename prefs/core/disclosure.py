@@ -43,12 +43,6 @@ def is_negative(definition: Definition, entry: Entry) -> bool:
     return not is_positive(definition, entry)
 
 
-def unit_of(kind: values.Kind) -> str:
-    """The canonical unit of a kind's quantities, empty where it has none."""
-    quantity = next(values.quantities(kind), None)
-    return quantity.unit if quantity else ""
-
-
 def show_value(definition: Definition, entry: Entry) -> Any:
     """A stored value in the form it is written and served in."""
     if entry.value is None or is_negative(definition, entry):
@@ -63,7 +57,7 @@ def show_entry(definition: Definition | None, entry: Entry, *, withheld: bool = 
         body["status"] = WITHHELD
     else:
         body["value"] = show_value(definition, entry)
-        unit = unit_of(definition.kind)
+        unit = values.unit_of(definition.kind)
         if unit and entry.value is not None:
             body["unit"] = unit
         if entry.entered:

@@ -40,6 +40,11 @@ _LAYER = {(kind, scope): f"{kind.value}/{scope.value}" for kind in ProvenanceKin
 LOWEST_ENTRY = _CLASS[ProvenanceKind.OBSERVED]
 
 
+def level_of(kind: ProvenanceKind) -> int:
+    """The class of an entry, greater first; a suggestion that nobody confirmed stands below all (resolving rule 2)."""
+    return _CLASS.get(kind, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One thing that asks for a value of a key, or against one.
@@ -78,7 +83,7 @@ def from_entry(entry: Entry, context: Context, special: bool, standing: bool) ->
         strength=entry.strength,
         known_as=kind,
         layer=_LAYER[kind, entry.scope.kind],
-        level=_CLASS[kind],
+        level=level_of(kind),
         scope=_SCOPE[entry.scope.kind],
         context=context,
         version=entry.version,

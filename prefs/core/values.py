@@ -261,6 +261,12 @@ def quantities(kind: Kind) -> Iterator[Quantity]:
         yield from quantities(kind.items)
 
 
+def unit_of(kind: Kind) -> str:
+    """The canonical unit of a quantity, or of the quantities inside; empty where there are none."""
+    first = next(quantities(kind), None)
+    return first.unit if first else ""
+
+
 def choices(kind: Kind) -> Iterator[tuple[str, str]]:
     """Every (path, choice id) inside a kind; the path of a scalar choice is empty."""
     if isinstance(kind, Choice):

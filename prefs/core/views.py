@@ -13,7 +13,7 @@ from prefs.core.catalogue import Catalogue, Definition, Showing
 from prefs.core.entries import Entered
 from prefs.core.labels import Labels
 from prefs.core.resolved import Effective, Loser, Reason, Resolved
-from prefs.core.values import Kind, Quantity, quantities
+from prefs.core.values import Kind, Quantity, quantities, unit_of
 
 DRIVING_SURFACES = frozenset({"thermostat", "lights", "tv"})
 
@@ -66,12 +66,6 @@ def project(
 def show(kind: Kind, value: Any) -> Any:
     """A canonical value as JSON; null stays null."""
     return None if value is None else kind.show(value)
-
-
-def unit_of(kind: Kind) -> str:
-    """The canonical unit of a quantity, or of the quantities inside; empty where there are none."""
-    size = next(quantities(kind), None)
-    return size.unit if size else ""
 
 
 def entered(typed: Entered) -> dict[str, Any]:
