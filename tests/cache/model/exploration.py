@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.cache.model.reading import HOLDS_LEASE, reader_steps
 from tests.cache.model.rules import Rules, Setting
-from tests.cache.model.states import HEARTBEAT, NOTHING, UP, Reader, State, Writer, canonical
+from tests.cache.model.states import ANNOUNCED, HEARTBEAT, NOTHING, UP, Reader, State, Writer, canonical
 from tests.cache.model.surroundings import NOBODY, surrounding_steps
 from tests.cache.model.writing import Step, writer_steps
 
@@ -84,6 +84,7 @@ def actor(kind: str, who: int) -> str:
     return f"{'reader' if kind.startswith(READER_WORDS) else 'writer'} {who}"
 
 
+MESSAGES = {HEARTBEAT: "beat", ANNOUNCED: "fence"}
 READER_WORDS = ("GET", "LEASE", "no LEASE", "SELECT", "FILL", "local", "kept", "not kept")
 
 
@@ -93,7 +94,7 @@ def summary(state: State, setting: Setting) -> str:
     told = [f"SQL {state.version}", f"entry {shown(state.entry)}", *held]
     if setting.local:
         worker = state.worker
-        queue = [("beat" if message == HEARTBEAT else str(message)) for message in worker.queue]
+        queue = [MESSAGES.get(message, str(message)) for message in worker.queue]
         trust = "trusted" if worker.fresh else "in doubt"
         told += [f"local {shown(worker.entry)} {trust}", f"on the way [{' '.join(queue)}]"]
     return ", ".join([*told, f"acked {state.acked}"])
