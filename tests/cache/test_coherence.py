@@ -276,8 +276,8 @@ async def test_reads_keep_the_contract_while_connections_are_cut(
 
     assert notes.fences["not_raised"] == 0, "or inversions would be excused"
     assert history.faults(DELTA_S) == {}
-    assert len(history.reads) > 1000 and len(history.writes) > 10
-    assert notes.tiers[Tier.LOCAL] > 50 and notes.tiers[Tier.SHARED] > 20 and notes.tiers[Tier.STORE] > 20
+    assert len(history.reads) > 200 and len(history.writes) > 10
+    assert min(notes.tiers[tier] for tier in (Tier.LOCAL, Tier.SHARED, Tier.STORE)) > 10
 
 
 async def test_reads_keep_the_contract_while_redis_stops_and_drops(
@@ -291,7 +291,7 @@ async def test_reads_keep_the_contract_while_redis_stops_and_drops(
 
     assert faults["stale"] == faults["token"] == faults["wrong"] == 0, faults
     assert faults["inverted"] == 0 or notes.fences["not_raised"], faults
-    assert len(history.reads) > 500 and len(history.writes) > 20
+    assert len(history.reads) > 100 and len(history.writes) > 10
 
 
 @pytest.mark.parametrize("pause_s", [0.01, 0.4], ids=["many writes", "few writes"])
