@@ -3,6 +3,11 @@
 Nothing else chooses an adapter. The HTTP face and the command line open a `House` here and get services from it.
 """
 
+import asyncio
+import os
+import secrets
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -12,12 +17,15 @@ from pathlib import Path
 
 from pysqlite3.dbapi2 import sqlite_version, sqlite_version_info
 
+from prefs.cache.metrics import PrometheusMetrics
+from prefs.cache.read_through import CachedStore, cached, embedded
+from prefs.cache.sealing import KEY_BYTES
 from prefs.core.catalogue import Catalogue
 from prefs.core.errors import SchemaOutdated
 from prefs.definitions import load_folder, load_standard
 from prefs.migrations import SchemaState as SchemaState
 from prefs.migrations import migrate, schema_state
-from prefs.ports import Clock, Store
+from prefs.ports import Clock, Store, Tiers
 from prefs.services.definitions import Definitions
 from prefs.services.guests import Guests
 from prefs.services.ids import new_id
@@ -28,6 +36,7 @@ from prefs.settings import Settings
 from prefs.store.engines import wal_safe
 from prefs.store.memory import MemoryStore
 from prefs.store.sql import SqlStore
+from prefs.store.watching import FileWatch
 
 MEMORY = "memory://"  # for trying things out: nothing outlives the process
 
@@ -44,6 +53,7 @@ class House:
     """Every service over one store; whoever opens it closes it."""
 
     store: Store
+    tiers: Tiers | None  # the same store, where it has tiers
     clock: Clock
     definitions: Definitions
     preferences: Preferences
@@ -62,11 +72,39 @@ async def open_house(settings: Settings, clock: Clock | None = None) -> House:
 
 
 async def open_store(settings: Settings, clock: Clock) -> Store:
+    """The stack in reading order: local tier, shared tier, SQL. Which tiers there are is said in design section 6."""
     if settings.database_url == MEMORY:
         return MemoryStore(clock)
     if await schema_of(settings) in (SchemaState.EMPTY, SchemaState.OUTDATED):
         raise SchemaOutdated("The database does not have the schema of this program. Run: guestprefs migrate")
-    return await SqlStore.open(settings.database_url, clock)
+    key = await asyncio.to_thread(cache_key, settings.cache_key) if settings.shares_a_cache else b""
+    sql = await SqlStore.open(settings.database_url, clock)
+    bytes_max, metrics = settings.cache_mib * 2**20, PrometheusMetrics()
+    if settings.on_sqlite:
+        watch = FileWatch(settings.database_url)
+        return embedded(sql, clock, watch, bytes_max=bytes_max, metrics=metrics)
+    if settings.shares_a_cache:
+        return cached(sql, clock, settings.redis_url, key, bytes_max=bytes_max, metrics=metrics)
+    return sql
+
+
+def cache_key(path: Path) -> bytes:
+    """The key that seals what Redis holds; made on the first call, by whichever process is first. Raises ValueError
+    for a file that is no key, OSError for one that cannot be read or made."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name) as made:  # readable by its owner alone
+            made.write(secrets.token_hex(KEY_BYTES).encode())
+            made.flush()
+            with suppress(FileExistsError):
+                os.link(made.name, path)
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"{path} is not a cache key: {2 * KEY_BYTES} hexadecimal digits are expected")
+    return key
 
 
 def furnish(store: Store, clock: Clock) -> House:
@@ -74,6 +112,7 @@ def furnish(store: Store, clock: Clock) -> House:
     definitions = Definitions(store, standard_catalogue(), clock, new_id)
     return House(
         store=store,
+        tiers=store if isinstance(store, CachedStore) else None,
         clock=clock,
         definitions=definitions,
         preferences=Preferences(store, definitions, clock, new_id),

@@ -4,7 +4,7 @@ Every method of `Store` may raise `StoreUnavailable`, and no other error of a li
 raises is in the tree of `prefs.core.errors` and is named at the method.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -61,6 +61,53 @@ class Usage:
 
 
 type Apply = Callable[[Document, Past], Written]
+
+
+class Reads(Protocol):
+    """The half of `Store` that resolving needs; see there for each promise."""
+
+    async def get(self, guest: str) -> Document | None: ...
+
+    async def get_many(self, guests: Sequence[str]) -> dict[str, Document]: ...
+
+    async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]: ...
+
+    async def live(self, stay: str) -> list[Entry]: ...
+
+    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]: ...
+
+    async def property(self, property_id: str) -> Record | None: ...
+
+    async def extensions(self) -> tuple[int, list[Record]]: ...
+
+
+class Traced(Reads, Protocol):
+    """Reads of one request that remember where answers came from: the farthest tier (local, shared, store, stale), the
+    greatest age in seconds of what is stale, and every value by the key it is cached under."""
+
+    @property
+    def tier(self) -> str: ...
+    @property
+    def age_s(self) -> float: ...
+    @property
+    def parts(self) -> Mapping[str, Any]: ...
+
+
+class Tiers(Protocol):
+    """What a store with tiers offers beside `Store`, for the hot read."""
+
+    def reading(self, *, linearizable: bool = False, min_version: int = 0) -> Traced:
+        """Reads for one request, by default at most 200 ms old; documents at least at this version unless the store
+        itself is behind it. While the store is gone they tell what is known, for 15 minutes."""
+        ...
+
+    def prepared(self, guest: str, name: Hashable, min_version: int = 0) -> Any | None:
+        """The answer laid down under this name, if every value it was made from may be told this moment."""
+        ...
+
+    def prepare(self, reads: Traced, guest: str, name: Hashable, answer: Any, size_bytes: int) -> None:
+        """Lay down an answer that was made from what these reads told, and from nothing else that can change."""
+        ...
 
 
 class Store(Protocol):

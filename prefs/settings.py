@@ -16,6 +16,8 @@ PREFIX = "GUESTPREFS_"
 DATABASE_URLS = r"^(postgresql(\+asyncpg)?://.+|sqlite:///.+|memory://)$"
 DATABASE_FILE = "guestprefs.db"
 KEYS_FILE = "keys.json"
+REDIS_URLS = r"^((redis|rediss|unix)://.+)?$"
+CACHE_KEY_FILE = "cache.key"
 
 
 def _sqlite_in(validated: dict[str, Any]) -> str:
@@ -24,6 +26,10 @@ def _sqlite_in(validated: dict[str, Any]) -> str:
 
 def _keys_in(validated: dict[str, Any]) -> Path:
     return Path(validated.get("data", Path("data"))) / KEYS_FILE
+
+
+def _cache_key_in(validated: dict[str, Any]) -> Path:
+    return Path(validated.get("data", Path("data"))) / CACHE_KEY_FILE
 
 
 class Settings(BaseSettings):
@@ -48,6 +54,22 @@ class Settings(BaseSettings):
         pattern=DATABASE_URLS,
         description="The database: postgresql+asyncpg://user:password@host/name or sqlite:///path. "
         "Empty: the file guestprefs.db in the data folder.",
+    )
+    redis_url: str = Field(
+        default_factory=str,
+        validation_alias="REDIS_URL",
+        pattern=REDIS_URLS,
+        description="The cache that processes share beside PostgreSQL, Redis or Valkey: "
+        "redis://user:password@host:port. "
+        "Empty: none. Not used with SQLite.",
+    )
+    cache_key: Path = Field(
+        default_factory=_cache_key_in,
+        description="File with the key that seals what Redis holds, 64 hexadecimal digits; every process needs "
+        "the same one. Empty: cache.key in the data folder, made on the first start.",
+    )
+    cache_mib: int = Field(
+        default=64, ge=1, le=65536, description="Mebibytes that a process may keep in its memory of what it has read."
     )
     keys: Path = Field(
         default_factory=_keys_in,
@@ -95,6 +117,10 @@ class Settings(BaseSettings):
         """These settings as environment variables, so that another process reads the same ones."""
         named = {name: _variable(name, field) for name, field in type(self).model_fields.items()}
         return {variable: str(getattr(self, name)) for name, variable in named.items()}
+
+    @property
+    def shares_a_cache(self) -> bool:
+        return bool(self.redis_url) and self.database_url.startswith("postgresql")
 
     @property
     def on_sqlite(self) -> bool:

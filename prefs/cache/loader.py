@@ -155,6 +155,7 @@ class Loader:
         through = {key: wanted for key, wanted in boarded.items() if wanted.store or not cacheable(key)}
         asked = {key: wanted for key, wanted in boarded.items() if key not in through}
         if self._local is not None:
+            self._local.attend()
             for key, wanted in asked.items():
                 wanted.expected = self._local.expect(key)
         namespace: str | None = None

@@ -25,11 +25,21 @@ TTL_S = 60.0  # an end to whatever no message ever came for
 NEGATIVE_TTL_S = 5.0
 STALE_MAX_S = 900.0
 BYTES_MAX = 64 * 2**20
+PREPARED_MAX = 32  # answers laid beside one value
 ENDED_MAX = 64  # epochs remembered for the age of what they left behind
 _NO_EPOCH = -1
 
 # Measured sizes of the parts of a decoded value (see the test of footprints), rounded up.
 _VALUE_BYTES, _ENTRY_BYTES, _RECORD_FACTOR = 900, 1100, 12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """An answer ready to be sent, and every value it was made from, by key: it holds only beside these very values."""
+
+    answer: Any
+    parts: tuple[tuple[str, Any], ...]
+    size_bytes: int
 
 
 @dataclass(slots=True, eq=False)
@@ -44,7 +54,7 @@ class Kept:
     expires_at: float
     doubted_at: float | None = None
     used: bool = False
-    prepared: dict[Hashable, bytes] = field(default_factory=dict)
+    prepared: dict[Hashable, Prepared] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -88,6 +98,9 @@ class LocalTier:
         return len(self._kept)
 
     # ------------------------------------------------------------ reading
+
+    def attend(self) -> None:
+        """Called once before a run of reads or loads, for a tier that has to look whether it may be trusted."""
 
     def trusted(self) -> bool:
         return self._monotonic() - self._vouched_at < self._delta_s
@@ -150,20 +163,29 @@ class LocalTier:
             self._metrics.held(len(self._kept), self._bytes)
         return fresh
 
+    def close(self) -> None:
+        """Let go of what was opened to know whether it may be trusted."""
+
     def give_up(self, key: str, expected: Expectation) -> None:
         """What was expected did not come."""
         with self._lock:
             if self._expected.get(key) is expected:
                 del self._expected[key]
 
-    def prepare(self, key: str, kept: Kept, name: Hashable, data: bytes) -> None:
-        """Lay prepared bytes beside the value they were made from; they go when it goes, and count with it."""
+    def prepare(self, key: str, kept: Kept, name: Hashable, prepared: Prepared) -> None:
+        """Lay a prepared answer beside a value it was made from; it goes when that goes, and counts with it."""
         with self._lock:
-            if self._kept.get(key) is kept and name not in kept.prepared:
-                kept.prepared[name] = data
-                kept.size_bytes += len(data)
-                self._bytes += len(data)
-                self._shrink()
+            if self._kept.get(key) is not kept:
+                return
+            gone = 0
+            if name in kept.prepared:
+                gone = kept.prepared.pop(name).size_bytes
+            elif len(kept.prepared) >= PREPARED_MAX:  # the oldest: questions nobody repeats must not pile up
+                gone = kept.prepared.pop(next(iter(kept.prepared))).size_bytes
+            kept.prepared[name] = prepared
+            kept.size_bytes += prepared.size_bytes - gone
+            self._bytes += prepared.size_bytes - gone
+            self._shrink()
 
     def _shrink(self) -> None:
         """Second chance: who was read since the last round stays; ids asked for once leave first."""

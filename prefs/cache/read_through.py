@@ -5,18 +5,19 @@ this process may trust), `shared`, `scripts` and `lines` (Redis). The protocol a
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
 
 from prefs.cache.breaker import Breaker
+from prefs.cache.embedded import Changes, EmbeddedTier
 from prefs.cache.fences import Fenced, Fences
 from prefs.cache.heartbeat import Heartbeat
 from prefs.cache.keys import CATALOGUE, GUEST, KINDS, LIVE, PROPERTY, STAYS, id_of
 from prefs.cache.lines import COLD_GUARD_S, Lines
 from prefs.cache.loader import Answer, Freshness, Loader, Tier
-from prefs.cache.local import BYTES_MAX, Kept, LocalTier
+from prefs.cache.local import BYTES_MAX, Kept, LocalTier, Prepared
 from prefs.cache.metrics import SILENCE, CacheMetrics
 from prefs.cache.sealing import Seal
 from prefs.cache.shared import SharedTier
@@ -24,8 +25,9 @@ from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import StoreUnavailable
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Once, Record, Store, Usage
+from prefs.ports import Apply, Clock, Once, Record, Store, Traced, Usage
 
+_TWO_VALUES = object()  # told for one key in one request: equal to nothing that is kept
 _TIERS = (Tier.LOCAL, Tier.SHARED, Tier.STORE, Tier.STALE)  # from near to far
 
 
@@ -72,7 +74,7 @@ class CachedStore:
         self._metrics = metrics
         self._loader = Loader(inner, shared, local, metrics)
         self._fences = Fences(shared, local, metrics)
-        self._reader = Reader(self, level)
+        self._reader = Reader(self, level, traced=False)
 
     def start(self) -> Self:
         """Begin to listen for invalidations; until the first heartbeat came back no local copy is served."""
@@ -87,6 +89,8 @@ class CachedStore:
         await self._loader.close()
         if self._shared is not None:
             await self._shared.close()
+        if self._local is not None:
+            self._local.close()
         await self.inner.close()
 
     # ------------------------------------------------------------ reading at a level
@@ -115,13 +119,39 @@ class CachedStore:
         }
 
     def at_hand(self, key: str, version: int = 0) -> Kept | None:
-        """The local copy if it may be served this moment, without waiting for anything. For the hot path, which also
-        lays its prepared bytes beside it (`prepare`); keys are made by `prefs.cache.keys`."""
-        return None if self._local is None else self._local.fresh(key, version)
+        """The local copy if it may be served this moment, without waiting for anything."""
+        if self._local is None:
+            return None
+        self._local.attend()
+        return self._local.fresh(key, version)
 
-    def prepare(self, key: str, kept: Kept, name: tuple[Any, ...], data: bytes) -> None:
-        if self._local is not None:
-            self._local.prepare(key, kept, name, data)
+    def reading(self, *, linearizable: bool = False, min_version: int = 0) -> "Reader":
+        """For one request of a caller, who may also be told what is stale."""
+        level = Freshness.SHARED if linearizable else Freshness.DEFAULT
+        return Reader(self, level, min_version, stale=True)
+
+    def prepared(self, guest: str, name: Hashable, min_version: int = 0) -> Any | None:
+        """The answer laid down under this name, if every value it was made from may be served this moment."""
+        local, key = self._local, GUEST + ":" + guest
+        kept = self.at_hand(key, min_version)
+        if local is None or kept is None:
+            return None
+        found = kept.prepared.get(name)
+        if found is None:
+            return None
+        for part, value in found.parts:
+            present = local.fresh(part)
+            if present is None or present.value is not value:
+                return None
+        self._metrics.served("prepared", Tier.LOCAL)
+        return found.answer
+
+    def prepare(self, reads: Traced, guest: str, name: Hashable, answer: Any, size_bytes: int) -> None:
+        """Lay down an answer that was made from what these reads told, and from nothing else that can change."""
+        key = GUEST + ":" + guest
+        kept = self.at_hand(key)
+        if self._local is not None and kept is not None and reads.parts.get(key) is kept.value:
+            self._local.prepare(key, kept, name, Prepared(answer, tuple(reads.parts.items()), size_bytes))
 
     async def answer(
         self, keys: Iterable[str], level: Freshness, min_version: int = 0, stale: bool = False
@@ -129,6 +159,8 @@ class CachedStore:
         """Raises StoreUnavailable unless every key is answered."""
         answers: dict[str, Answer] = {}
         missing: list[str] = []
+        if self._local is not None:
+            self._local.attend()
         for key in dict.fromkeys(keys):
             kept = self._local.fresh(key, min_version) if self._local and level is Freshness.DEFAULT else None
             if kept is None:
@@ -280,22 +312,44 @@ def cached(
     return CachedStore(inner, shared, local, clock, heartbeat=heartbeat, metrics=metrics, level=level).start()
 
 
+def embedded(
+    inner: Store,
+    clock: Clock,
+    changes: Changes,
+    *,
+    bytes_max: int = BYTES_MAX,
+    metrics: CacheMetrics = SILENCE,
+) -> CachedStore:
+    """A local tier alone, over a store whose `changes` moves with every commit of anybody."""
+    return CachedStore(inner, None, EmbeddedTier(changes, bytes_max, metrics), clock, metrics=metrics)
+
+
 def _committed(fenced: Fenced[Written]) -> Committed:
     return Committed(fenced.result, fenced.degraded, timedelta(seconds=fenced.gone_after_s))
 
 
 class Reader:
-    """The reading half of `Store` at one level. `tier` is the farthest that answered, `age_s` the greatest age."""
+    """The reading half of `Store` at one level. `tier` is the farthest that answered, `age_s` the greatest age, `parts`
+    every value that was told, by key, as it lies in the local tier."""
 
-    __slots__ = ("_level", "_min_version", "_stale", "_store", "age_s", "tier")
+    __slots__ = ("_level", "_min_version", "_stale", "_store", "_traced", "age_s", "parts", "tier")
 
-    def __init__(self, store: CachedStore, level: Freshness, min_version: int = 0, stale: bool = False) -> None:
+    def __init__(
+        self,
+        store: CachedStore,
+        level: Freshness,
+        min_version: int = 0,
+        stale: bool = False,
+        traced: bool = True,
+    ) -> None:
         self._store = store
         self._level = level
         self._min_version = min_version
         self._stale = stale
         self.tier = Tier.LOCAL
         self.age_s = 0.0
+        self.parts: dict[str, Any] = {}
+        self._traced = traced  # what lives as long as the process must not remember everything
 
     async def get(self, guest: str) -> Document | None:
         key = GUEST + ":" + guest
@@ -333,6 +387,10 @@ class Reader:
         for key in dict.fromkeys(keys):
             answer = answers[key]
             found[key] = answer.value
+            if self._traced:
+                seen = self.parts.setdefault(key, answer.value)
+                if seen is not answer.value:
+                    self.parts[key] = _TWO_VALUES
             if _TIERS.index(answer.tier) > _TIERS.index(self.tier):
                 self.tier = answer.tier
             self.age_s = max(self.age_s, answer.age_s)

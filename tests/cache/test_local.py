@@ -12,7 +12,16 @@ import pytest
 
 from prefs.cache.heartbeat import Heartbeat
 from prefs.cache.keys import Heard, channel, message
-from prefs.cache.local import DELTA_S, NEGATIVE_TTL_S, STALE_MAX_S, TTL_S, LocalTier, footprint
+from prefs.cache.local import (
+    DELTA_S,
+    NEGATIVE_TTL_S,
+    PREPARED_MAX,
+    STALE_MAX_S,
+    TTL_S,
+    LocalTier,
+    Prepared,
+    footprint,
+)
 from prefs.core.entries import Document
 from prefs.ports import Record
 from tests.cache.test_shared import say
@@ -204,13 +213,18 @@ def test_prepared_bytes_count_and_go_with_their_value(tier: LocalTier) -> None:
     kept = tier.fresh(KEY)
     assert kept is not None
     before = tier.size_bytes
-    tier.prepare(KEY, kept, ("front_desk", "en"), b"x" * 1000)
-    tier.prepare(KEY, kept, ("front_desk", "en"), b"x" * 1000)
+    first, again = (Prepared(data, ((KEY, kept.value),), 1000) for data in (b"first", b"again"))
+    tier.prepare(KEY, kept, ("front_desk", "en"), first)
+    tier.prepare(KEY, kept, ("front_desk", "en"), again)
     assert tier.size_bytes == before + 1000
-    assert kept.prepared == {("front_desk", "en"): b"x" * 1000}
+    assert kept.prepared == {("front_desk", "en"): again}
+    for number in range(PREPARED_MAX):
+        tier.prepare(KEY, kept, number, first)
+    assert len(kept.prepared) == PREPARED_MAX
+    assert tier.size_bytes == before + 1000 * PREPARED_MAX
 
     keep(tier, 2)
-    tier.prepare(KEY, kept, ("kiosk", "en"), b"y")
+    tier.prepare(KEY, kept, ("kiosk", "en"), first)
     assert tier.size_bytes == before, "bytes of a value that left are not taken in"
 
 

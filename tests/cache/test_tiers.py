@@ -110,10 +110,27 @@ async def test_the_copy_at_hand_is_what_the_next_read_would_say(store: CachedSto
     kept = store.at_hand(GUEST + ":" + guest, 1)
 
     assert kept is not None and kept.value is found
-    store.prepare(GUEST + ":" + guest, kept, ("kiosk",), b"bytes")
-    assert kept.prepared == {("kiosk",): b"bytes"}
     await store.write(guest, put("prf_a", 1))
     assert store.at_hand(GUEST + ":" + guest) is None
+
+
+async def test_a_prepared_answer_holds_as_long_as_every_value_it_was_made_from(store: CachedStore) -> None:
+    guest = await newborn_guest(store)
+    made, other = store.reading(), store.reading()
+    await made.get(guest)
+    await made.stays_of([guest])
+    store.prepare(made, guest, "kiosk", b"answer", 6)
+    assert store.prepared(guest, "kiosk", 1) == b"answer"
+    assert store.prepared(guest, "tv") is None
+    assert store.prepared(guest, "kiosk", 2) is None, "a caller who knows of a newer version is not told of this one"
+
+    await other.get(guest)
+    await store.put_live("elsewhere", [])
+    await store.write(guest, put("prf_a", 1))
+    assert store.prepared(guest, "kiosk") is None
+    store.prepare(other, guest, "kiosk", b"of the version before", 21)
+    await store.get(guest)
+    assert store.prepared(guest, "kiosk") is None
 
 
 async def test_a_token_goes_past_older_copies_and_removes_them(place: CachedPlace, store: CachedStore) -> None:
