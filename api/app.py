@@ -13,9 +13,11 @@ import fastapi_offline
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from api import errors
 from api.auth import Verifier, load_keys
+from api.hot import HotRead
 from api.middleware import BodyLimit, Telemetry
 from api.routes import catalogue, consents, guests, history, operations, preferences, properties, stays
 from api.schemas.document import describe
@@ -26,10 +28,20 @@ ROUTERS = (preferences, guests, consents, history, catalogue, properties, stays,
 _DOCS_FILES = Path(fastapi_offline.__file__).parent / "static"
 
 
-def create_app(settings: Settings | None = None, house: House | None = None) -> FastAPI:
+class Application(FastAPI):
+    """FastAPI with the hot read ahead of it."""
+
+    hot: HotRead
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not await self.hot.answer(scope, send):
+            await super().__call__(scope, receive, send)
+
+
+def create_app(settings: Settings | None = None, house: House | None = None) -> Application:
     """The application. Nothing is opened before the lifespan starts; a given house is its giver's to close."""
     settings = settings or Settings()
-    app = FastAPI(
+    app = Application(
         title="guestprefs",
         version=version("guestprefs"),
         lifespan=_life(settings, house),
@@ -41,6 +53,8 @@ def create_app(settings: Settings | None = None, house: House | None = None) -> 
         ],
     )
     app.state.draining = False
+    app.state.house = None
+    app.hot = HotRead(app.state)
     # The one added last is met first.
     app.add_middleware(BodyLimit)
     app.add_middleware(Telemetry)

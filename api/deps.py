@@ -17,7 +17,7 @@ from api.schemas import strict_json
 from api.schemas.bodies import Body, read_as
 from prefs.core.callers import Caller
 from prefs.core.errors import Fault, InvalidEdit, Unauthenticated, Unavailable
-from prefs.ports import Once
+from prefs.ports import Once, Traced
 from prefs.services.definitions import Definitions
 from prefs.services.guests import Guests
 from prefs.services.preferences import Preferences
@@ -194,10 +194,33 @@ async def get_keys(
     return None if keys is None else list(dict.fromkeys(keys.split(",")))
 
 
+async def get_reads(
+    request: Request,
+    house: House,
+    min_version: Annotated[
+        str | None,
+        Header(
+            alias="Preferences-Min-Version",
+            pattern=r"^[0-9]{1,15}$",
+            description="A version of this guest that the caller knows: no older copy is answered. (`Cache-Control: "
+            "no-cache` goes past every copy in the answering process.)",
+        ),
+    ] = None,
+) -> Traced | None:
+    """Reads for this request as fresh as it wants them; None where the store has no tiers and is always fresh."""
+    if house.tiers is None:
+        return None
+    directives = request.headers.get("cache-control", "").lower().split(",")
+    linearizable = any(directive.strip() in ("no-cache", "max-age=0") for directive in directives)
+    reads: Traced = house.tiers.reading(linearizable=linearizable, min_version=int(min_version or 0))
+    return reads
+
+
 CallerDep = Annotated[Caller, Depends(get_caller)]
 LanguageDep = Annotated[str, Depends(get_language)]
 OnceDep = Annotated[Once | None, Depends(get_once)]
 IfMatchDep = Annotated[int | None, Depends(get_if_match)]
+ReadsDep = Annotated[Traced | None, Depends(get_reads)]
 BaseVersionDep = Annotated[int | None, Depends(get_base_version)]
 KeysDep = Annotated[list[str] | None, Depends(get_keys)]
 ObjectDep = Annotated[dict[str, Any], Depends(read_object)]

@@ -22,7 +22,7 @@ BATCH_PATH = "/v1/preferences/batch"
 
 CLIENT_GONE = 499  # as nginx counts a caller that hung up before there was an answer
 
-_GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = telemetry.logger("api")
 
 
@@ -51,7 +51,7 @@ class Telemetry:
             await self.app(scope, receive, send)
             return
         given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _GIVEN_ID.fullmatch(given) else uuid7().hex
+        request_id = given if GIVEN_ID.fullmatch(given) else uuid7().hex
         scope[problems.REQUEST_ID] = request_id
         status = 0
 

@@ -8,20 +8,24 @@ from api.deps import (
     GUARDED,
     BaseVersionDep,
     CallerDep,
+    House,
     IfMatchDep,
     KeysDep,
     LanguageDep,
     ObjectDep,
     OnceDep,
     PreferencesDep,
+    ReadsDep,
     body_of,
 )
 from api.errors import problem_of_item
+from api.prepared import BYPASSED, NAME_BYTES_MAX, cache_status, name_of, prepare
 from api.schemas import preferences as shapes
 from api.schemas.document import answers, takes
 from api.schemas.fields import ID_PATTERN, Moment, PartyAxis, Trip
 from api.schemas.problems import REQUEST_ID
-from api.schemas.representations import respond, told
+from api.schemas.representations import etag_of, respond, send, told
+from api.schemas.strict_json import write
 
 router = APIRouter(tags=["preferences"], dependencies=GUARDED)
 
@@ -41,6 +45,8 @@ async def get_preferences(
     preferences: PreferencesDep,
     language: LanguageDep,
     keys: KeysDep,
+    reads: ReadsDep,
+    house: House,
     property: AtProperty = None,
     stay: ForStay = None,
     at: Annotated[Moment | None, Query(description="At this moment instead of now.")] = None,
@@ -60,8 +66,18 @@ async def get_preferences(
         party=party,
         explain=explain,
         language=language,
+        reads=reads,
     )
-    return told(request, answer)
+    content = write(answer.body)
+    etag = etag_of(answer.version, content)
+    if reads is None:
+        return send(request, content, answer.version, etag, headers={"cache-status": BYPASSED})
+    query, given = request.scope["query_string"], request.headers.get("accept-language", "").encode("latin-1")
+    if answer.holds_until is not None and not explain and not reads.age_s and len(query) + len(given) <= NAME_BYTES_MAX:
+        ready = prepare(content, etag, answer.version, answer.holds_until)
+        house.tiers.prepare(reads, guest, name_of(caller, query, given), ready, ready.size_bytes)
+    age = {"age": str(int(reads.age_s) + 1)} if reads.age_s else {}
+    return send(request, content, answer.version, etag, headers={"cache-status": cache_status(reads.tier), **age})
 
 
 @router.patch(

@@ -31,8 +31,14 @@ def etag_of(version: int | None, content: bytes) -> str:
     return f'"{version or 0}.{hashlib.sha256(content).hexdigest()[:20]}"'
 
 
-def _is_known(header: str, etag: str) -> bool:
+def is_known(header: str, etag: str) -> bool:
     return header.strip() == "*" or etag in [given.strip().removeprefix("W/") for given in header.split(",")]
+
+
+def headers_of(version: int | None, etag: str) -> dict[str, str]:
+    """What every answer owes whoever may keep it."""
+    owed = {**_SHARED_HEADERS, "etag": etag}
+    return owed if version is None else {**owed, "preferences-version": str(version)}
 
 
 def respond(
@@ -45,12 +51,21 @@ def respond(
 ) -> Response:
     """The body as it is sent; 304 without one when the caller of a GET has it already."""
     content = write(body)
-    etag = etag_of(version, content)
-    owed = {**_SHARED_HEADERS, "etag": etag, **(headers or {})}
-    if version is not None:
-        owed["preferences-version"] = str(version)
+    return send(request, content, version, etag_of(version, content), status=status, headers=headers)
+
+
+def send(
+    request: Request,
+    content: bytes,
+    version: int | None,
+    etag: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    owed = {**headers_of(version, etag), **(headers or {})}
     known = request.headers.get("if-none-match", "") if request.method == "GET" else ""
-    if known and _is_known(known, etag):
+    if known and is_known(known, etag):
         return Response(status_code=304, headers=owed)
     return Response(content, status, owed, MEDIA_TYPE)
 

@@ -57,6 +57,12 @@ class Stay:
         return self.status is StayStatus.IN_HOUSE or self.arrival - now <= ARRIVING_WITHIN
 
 
+def turns(stays: Sequence[Stay], now: datetime) -> list[datetime]:
+    """The moments after `now` at which time alone may change who has a reason to see the guest, or the current stay."""
+    moments = (at for stay in stays for at in (stay.arrival - ARRIVING_WITHIN, stay.arrival, stay.departure))
+    return [at for at in moments if at > now]
+
+
 def current(stays: Sequence[Stay], property_id: str, at: datetime) -> Stay | None:
     """The guest's in-house, else next stay at a property; ties by arrival, then id."""
     open_stays = [

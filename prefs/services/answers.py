@@ -13,3 +13,4 @@ class Answer:
     version: int | None = None
     valid_until: datetime | None = None
     replayed: bool = False
+    holds_until: datetime | None = None  # an answer about now is the same until then, unless something is written

@@ -18,7 +18,7 @@ from prefs.core.errors import CatalogueInUse, Fault, InvalidEdit, NotFound
 from prefs.core.extensions import SOURCE, check, extend
 from prefs.core.listing import list_catalogue, show_definition
 from prefs.core.values import entered_number, escape
-from prefs.ports import Apply, Clock, Past, Store
+from prefs.ports import Apply, Clock, Past, Reads, Store
 from prefs.services.answers import Answer
 from prefs.services.ids import ENTRY
 from prefs.services.languages import spoken
@@ -45,8 +45,8 @@ class Definitions:
         self.store, self.standard, self.clock, self.new_id = store, standard, clock, new_id
         self._kept: tuple[int, Catalogue] = (0, standard)
 
-    async def current(self) -> Catalogue:
-        version, records = await self.store.extensions()
+    async def current(self, reads: Reads | None = None) -> Catalogue:
+        version, records = await (reads or self.store).extensions()
         kept, catalogue = self._kept
         if version != kept:
             catalogue = extend(self.standard, version, {record.id: record.body for record in records})

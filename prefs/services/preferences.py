@@ -1,5 +1,6 @@
 """Reading and editing preferences: what applies here and now, edits, presses in the room, many guests at once, undo."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,10 +18,10 @@ from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound, PrefsErr
 from prefs.core.labels import Labels
 from prefs.core.patches import write_instant
 from prefs.core.resolve import resolve
-from prefs.core.stays import Facts, Stay, current
+from prefs.core.stays import Facts, Stay, current, turns
 from prefs.core.values import escape
 from prefs.core.views import render
-from prefs.ports import Clock, Once, Past, Store
+from prefs.ports import Clock, Once, Past, Store, Traced
 from prefs.services.answers import Answer
 from prefs.services.ids import ENTRY, guest_id
 from prefs.services.languages import spoken
@@ -38,6 +39,7 @@ from prefs.services.surroundings import (
 
 BATCH_MAX = 1000
 HISTORY_MAX = 200
+STALE_CONSENT_S = 60  # older knowledge than this does not show what a consent could have ended meanwhile
 # What a role writes, and in which scopes (design section 4, "who writes what").
 WRITES: Mapping[tuple[Role, str], tuple[ProvenanceKind, tuple[ScopeKind, ...]]] = {
     (Role.GUEST, ""): (
@@ -73,19 +75,28 @@ class Preferences:
         party: str | None = None,
         explain: bool = False,
         language: str = "en",
+        reads: Traced | None = None,
     ) -> Answer:
-        """What applies to a guest, for the caller's surface. Raises NotFound, NotAllowed, InvalidEdit."""
+        """What applies to a guest, for the caller's surface. Raises NotFound, NotAllowed, InvalidEdit.
+
+        With `reads`, an answer about now says until when time alone cannot change it (`holds_until`)."""
         require(caller, *Role)
-        known, stays = await self.surroundings.reach(caller, guest)
-        catalogue = await self.catalogues.current()
+        asked_at = self.clock.now()
+        known, stays = await self.surroundings.reach(caller, guest, reads)
+        catalogue = await self.catalogues.current(reads)
         _refuse_unknown(catalogue, keys)
         facts = await self.surroundings.facts(
-            caller, stays, catalogue, property=property, stay=stay, at=at, trip=trip, party=party
+            caller, stays, catalogue, property=property, stay=stay, at=at, trip=trip, party=party, reads=reads
         )
-        document = await self.surroundings.document(known)
-        live = await self._live(facts.stay)
-        labels = spoken(catalogue, language)
-        return _shown(catalogue, document, facts, surface_of(caller), labels, keys=keys, live=live, explain=explain)
+        document = await self.surroundings.document(known, reads)
+        live = await (reads or self.store).live(facts.stay.id) if facts.stay else ()
+        if reads is not None and reads.age_s > STALE_CONSENT_S:
+            document = replace(document, consents=())  # it may have been withdrawn since
+        labels, surface = spoken(catalogue, language), surface_of(caller)
+        answer = _shown(catalogue, document, facts, surface, labels, keys=keys, live=live, explain=explain)
+        if reads is None or at is not None or answer.valid_until is None:
+            return answer
+        return replace(answer, holds_until=min([answer.valid_until, *turns(stays, asked_at)]))
 
     async def batch(
         self,
@@ -119,11 +130,12 @@ class Preferences:
         declared = await self.surroundings.property(place, catalogue) if place else None
         known = {guest: guest_id(guest) for guest in guests}
         wanted = list(dict.fromkeys(known.values()))
-        stays = await self.store.stays_of(wanted)
+        # Asked for in one tick, so that tiers fetch both together.
+        stays, read = await asyncio.gather(self.store.stays_of(wanted), self.store.get_many(wanted))
         if caller.role in AT_A_PROPERTY:
             stays = {guest: [s for s in found if s.property == place] for guest, found in stays.items()}
         reachable = [guest for guest in wanted if caller.may_reach(guest, stays.get(guest, []), now)]
-        documents = await self.store.get_many(reachable)
+        documents = {guest: read[guest] for guest in reachable if guest in read}
         here = {guest: current(stays.get(guest, []), place, moment) if place else None for guest in reachable}
         live = await self.store.live_of([stay.id for stay in here.values() if stay])
         labels, surface = spoken(catalogue, language), surface_of(caller)

@@ -17,7 +17,7 @@ from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound
 from prefs.core.patches import SCOPE_ID
 from prefs.core.rooms import Property
 from prefs.core.stays import Facts, Stay, current
-from prefs.ports import Clock, Store
+from prefs.ports import Clock, Reads, Store
 from prefs.services.ids import guest_id
 
 PROPERTIES_KEPT = 512
@@ -28,7 +28,7 @@ AT_A_PROPERTY = (Role.STAFF, Role.DEVICE)
 class CatalogueSource(Protocol):
     """Where use cases get the catalogue of the moment: the standard one with the operator's extension."""
 
-    async def current(self) -> Catalogue: ...
+    async def current(self, reads: Reads | None = None) -> Catalogue: ...
 
 
 def surface_of(caller: Caller) -> str:
@@ -63,31 +63,33 @@ def places_of(caller: Caller, stays: Sequence[Stay]) -> frozenset[Scope] | None:
 
 
 class Surroundings:
-    """Facts through the store: reach, documents, properties, stays. Keeps read properties as long as they are new."""
+    """Facts through the store, or the reads of one request: reach, documents, properties, stays.
+
+    Keeps read properties as long as they are new."""
 
     def __init__(self, store: Store, catalogues: CatalogueSource, clock: Clock) -> None:
         self.store, self.catalogues, self.clock = store, catalogues, clock
         self._properties: OrderedDict[str, tuple[int, int, Mapping[str, Any], Property]] = OrderedDict()
 
-    async def reach(self, caller: Caller, guest: str) -> tuple[str, list[Stay]]:
+    async def reach(self, caller: Caller, guest: str, reads: Reads | None = None) -> tuple[str, list[Stay]]:
         """The guest's id and stays. Raises NotFound when the caller has no reason to see the guest."""
         if caller.role in AT_A_PROPERTY and not caller.properties:
             raise NotAllowed("The token names no property.")
         known = guest_id(guest)
-        stays = (await self.store.stays_of([known])).get(known, [])
+        stays = (await (reads or self.store).stays_of([known])).get(known, [])
         if not caller.may_reach(known, stays, self.clock.now()):
             raise no_guest()
         return known, stays
 
-    async def document(self, guest: str) -> Document:
-        found = await self.store.get(guest)
+    async def document(self, guest: str, reads: Reads | None = None) -> Document:
+        found = await (reads or self.store).get(guest)
         if found is None:
             raise no_guest()
         return found
 
-    async def property(self, property_id: str, catalogue: Catalogue) -> Property:
+    async def property(self, property_id: str, catalogue: Catalogue, reads: Reads | None = None) -> Property:
         """A property as declared. Raises NotFound."""
-        record = await self.store.property(property_id) if SCOPE_ID.fullmatch(property_id) else None
+        record = await (reads or self.store).property(property_id) if SCOPE_ID.fullmatch(property_id) else None
         if record is None:
             raise no_property()
         kept = self._properties.get(property_id)
@@ -112,6 +114,7 @@ class Surroundings:
         at: datetime | None = None,
         trip: str | None = None,
         party: str | None = None,
+        reads: Reads | None = None,
     ) -> Facts:
         """The moment a caller asks about. Raises NotFound for a property or stay that is not theirs to name,
         InvalidEdit for parameters that make no sense."""
@@ -125,7 +128,7 @@ class Surroundings:
         here = [s for s in stays if s.property == place]
         if caller.role in AT_A_PROPERTY and not any(s.gives_reason(self.clock.now()) for s in here):
             raise no_guest()  # a reason to see the guest at one property is none at another
-        found = await self.property(place, catalogue)
+        found = await self.property(place, catalogue, reads)
         return Facts(moment, found, chosen or current(stays, place, moment), trip or "", party or "")
 
     def moment(self, at: datetime | None, trip: str | None = None, party: str | None = None) -> datetime:
