@@ -7,6 +7,7 @@ import asyncio
 import os
 import secrets
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,11 +18,13 @@ from pathlib import Path
 
 from pysqlite3.dbapi2 import sqlite_version, sqlite_version_info
 
+from prefs.cache.breaker import Breaker
+from prefs.cache.lines import Lines, SharedUnavailable
 from prefs.cache.metrics import PrometheusMetrics
 from prefs.cache.read_through import CachedStore, cached, embedded
 from prefs.cache.sealing import KEY_BYTES
 from prefs.core.catalogue import Catalogue
-from prefs.core.errors import SchemaOutdated
+from prefs.core.errors import SchemaOutdated, Unavailable
 from prefs.definitions import load_folder, load_standard
 from prefs.migrations import SchemaState as SchemaState
 from prefs.migrations import migrate, schema_state
@@ -89,34 +92,50 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
 
 
 def cache_key(path: Path) -> bytes:
-    """The key that seals what Redis holds; made on the first call, by whichever process is first. Raises ValueError
-    for a file that is no key, OSError for one that cannot be read or made."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name) as made:  # readable by its owner alone
-            made.write(secrets.token_hex(KEY_BYTES).encode())
-            made.flush()
-            with suppress(FileExistsError):
-                os.link(made.name, path)
+    """The key that seals what Redis holds; made on the first call, by whichever process is first. Raises Unavailable
+    for a file that is no key or cannot be read or made."""
     try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name) as made:  # readable by its owner alone
+                made.write(secrets.token_hex(KEY_BYTES).encode())
+                made.flush()
+                with suppress(FileExistsError):
+                    os.link(made.name, path)
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except OSError as error:
+        raise Unavailable(f"The cache key {path} cannot be read or made: {error.strerror}.") from error
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise ValueError(f"{path} is not a cache key: {2 * KEY_BYTES} hexadecimal digits are expected")
+        raise Unavailable(f"{path} is not a cache key: {2 * KEY_BYTES} hexadecimal digits are expected.")
     return key
+
+
+async def shared_cache_answers(settings: Settings) -> bool:
+    """Whether the shared tier answers within its time limit; a second call, since the first has to connect."""
+    lines = Lines(settings.redis_url, Breaker(time.monotonic))
+    try:
+        for _ in range(2):
+            with suppress(SharedUnavailable):
+                await lines.call(lambda server: [("PING",)])
+                return True
+        return False
+    finally:
+        await lines.close()
 
 
 def furnish(store: Store, clock: Clock) -> House:
     """Every service over a store that is already open."""
     definitions = Definitions(store, standard_catalogue(), clock, new_id)
+    tiers = store if isinstance(store, CachedStore) else None
     return House(
         store=store,
-        tiers=store if isinstance(store, CachedStore) else None,
+        tiers=tiers,
         clock=clock,
         definitions=definitions,
         preferences=Preferences(store, definitions, clock, new_id),
-        guests=Guests(store, definitions, clock, new_id),
+        guests=Guests(store, definitions, clock, new_id, tiers),
         stays=Stays(store, definitions, clock),
         properties=Properties(store, definitions),
     )

@@ -6,7 +6,7 @@ raises is in the tree of `prefs.core.errors` and is named at the method.
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from prefs.core.changes import Change, Written
@@ -93,6 +93,16 @@ class Traced(Reads, Protocol):
     def parts(self) -> Mapping[str, Any]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A write with what it may take until everybody sees it: `degraded` says that the shared tier could not be told,
+    `gone_after` by when at the latest no tier serves the old copy."""
+
+    written: Written
+    degraded: bool
+    gone_after: timedelta
+
+
 class Tiers(Protocol):
     """What a store with tiers offers beside `Store`, for the hot read."""
 
@@ -107,6 +117,11 @@ class Tiers(Protocol):
 
     def prepare(self, reads: Traced, guest: str, name: Hashable, answer: Any, size_bytes: int) -> None:
         """Lay down an answer that was made from what these reads told, and from nothing else that can change."""
+        ...
+
+    async def withdraw(self, guest: str, apply: "Apply", once: Once | None = None) -> Committed:
+        """`Store.write` for withdrawn consent and erasure: when it returns undegraded, no tier of any process can tell
+        what was before, not even as stale."""
         ...
 
 

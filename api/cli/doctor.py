@@ -15,7 +15,14 @@ from api.cli.configuration import read_settings, unknown_variables
 from api.cli.console import CommandFault
 from api.cli.first_start import schema_now, shown
 from api.cli.release import version_number
-from prefs.bootstrap import SchemaState, open_house, sqlite_release, standard_catalogue
+from prefs.bootstrap import (
+    SchemaState,
+    cache_key,
+    open_house,
+    shared_cache_answers,
+    sqlite_release,
+    standard_catalogue,
+)
 from prefs.core.errors import PrefsError
 from prefs.settings import Settings
 
@@ -49,7 +56,7 @@ def _examine(data: Path | None) -> Iterator[Finding]:
         yield Finding(False, f"Settings: {fault}")
         return
     yield from _settings(settings)
-    for look in (_keys, _catalogue, _database):
+    for look in (_keys, _catalogue, _database, _cache):
         yield _look(look, settings)
 
 
@@ -127,8 +134,27 @@ def _database(settings: Settings) -> Finding:
     return Finding(True, f"Database: {where} answers and its schema fits.")
 
 
+def _cache(settings: Settings) -> Finding:
+    kept = f"{settings.cache_mib} MiB in each process"
+    if settings.on_sqlite:
+        unused = "; REDIS_URL is not used with SQLite" if settings.redis_url else ""
+        return Finding(True, f"Cache: {kept}, none shared{unused}.")
+    if not settings.shares_a_cache:
+        return Finding(True, "Cache: none; every read goes to the database. Set REDIS_URL to have one.")
+    where = shown(settings.redis_url)
+    if settings.cache_key.exists():
+        cache_key(settings.cache_key)
+        if settings.cache_key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            return Finding(
+                False, f"Cache: {settings.cache_key} can be read by others. Run: chmod 600 {settings.cache_key}"
+            )
+    if not asyncio.run(shared_cache_answers(settings)):
+        return Finding(False, f"Cache: {where} does not answer. The service works without it, only slower.")
+    return Finding(True, f"Cache: {kept}, and {where} answers.")
+
+
 async def _touch(settings: Settings) -> None:
-    house = await open_house(settings)
+    house = await open_house(settings.model_copy(update={"redis_url": ""}))  # without making a cache key
     try:
         await house.store.ping()
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 from api.auth import make_key, save_keys
 from api.cli.console import CommandFault, say
 from api.cli.credentials import signing_key
-from prefs.bootstrap import MEMORY, SchemaState, migrate_schema, schema_of
+from prefs.bootstrap import MEMORY, SchemaState, cache_key, migrate_schema, schema_of
 from prefs.settings import Settings
 
 FOLDER_MODE = 0o700
@@ -24,6 +24,11 @@ def prepare(settings: Settings, *, migrate_empty: bool) -> None:
     if not settings.keys.exists():
         make_keys(settings.keys)
         say(f"Made a signing key in {settings.keys} (readable by you alone).")
+    if settings.shares_a_cache:
+        missing = not settings.cache_key.exists()
+        cache_key(settings.cache_key)
+        if missing:
+            say(f"Made a key in {settings.cache_key} that seals what the cache holds (readable by you alone).")
     signing_key(settings.keys)  # a broken file is said here once, not by every worker that cannot start
     if schema_now(settings) is SchemaState.EMPTY and (settings.on_sqlite or migrate_empty):
         migrate_now(settings)

@@ -28,11 +28,16 @@ async def grant_consent(
 
 
 @router.delete(
-    "/v1/guests/{guest}/consents/{purpose}", response_model=shapes.Guest, responses=answers(shapes.GUEST_EXAMPLE)
+    "/v1/guests/{guest}/consents/{purpose}",
+    response_model=shapes.Guest,
+    responses={
+        **answers(shapes.GUEST_EXAMPLE),
+        **answers(shapes.GUEST_EXAMPLE, 202, "Withdrawn; a copy that could not be reached is gone by `effective_by`."),
+    },
 )
 async def withdraw_consent(
     request: Request, guest: str, purpose: Purpose, caller: CallerDep, guests: GuestsDep, once: OnceDep
 ) -> Response:
     """Take a consent back; what depended on it is withheld from this answer on."""
     answer = await guests.withdraw_consent(caller, guest, purpose, once=once)
-    return told(request, answer)
+    return told(request, answer, status=202 if answer.effective_by else 200)

@@ -80,6 +80,7 @@ class Guest(TypedDict):
     display_name: str | None
     identifiers: NotRequired[list[Identifier]]
     consents: NotRequired[list[Consent]]
+    effective_by: NotRequired[str]
     entries: dict[str, dict[str, list[Entry]]]
 
 

@@ -25,7 +25,7 @@ from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import StoreUnavailable
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Once, Record, Store, Traced, Usage
+from prefs.ports import Apply, Clock, Committed, Once, Record, Store, Traced, Usage
 
 _TWO_VALUES = object()  # told for one key in one request: equal to nothing that is kept
 _TIERS = (Tier.LOCAL, Tier.SHARED, Tier.STORE, Tier.STALE)  # from near to far
@@ -40,16 +40,6 @@ class Reading:
     tier: Tier
     age_s: float = 0.0
     regressed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """A write with what it may take until everybody sees it: `degraded` says that the shared tier could not be told,
-    `gone_after` by when at the latest no tier serves the old copy."""
-
-    written: Written
-    degraded: bool
-    gone_after: timedelta
 
 
 class CachedStore:

@@ -13,4 +13,5 @@ class Answer:
     version: int | None = None
     valid_until: datetime | None = None
     replayed: bool = False
+    effective_by: datetime | None = None  # done, but until then it may not be seen everywhere
     holds_until: datetime | None = None  # an answer about now is the same until then, unless something is written

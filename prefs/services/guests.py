@@ -18,7 +18,7 @@ from prefs.core.resolve import resolve
 from prefs.core.stays import Facts, Stay
 from prefs.core.tables import Table
 from prefs.core.views import display_name
-from prefs.ports import Clock, Once, Past, Store
+from prefs.ports import Clock, Once, Past, Store, Tiers
 from prefs.services.answers import Answer
 from prefs.services.ids import GUEST
 from prefs.services.surroundings import AT_A_PROPERTY, CatalogueSource, Surroundings, places_of, require, surface_of
@@ -34,8 +34,16 @@ ADDRESSED_AS = "comms.addressed_as"
 class Guests:
     """Use cases around who a guest is."""
 
-    def __init__(self, store: Store, catalogues: CatalogueSource, clock: Clock, new_id: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalogues: CatalogueSource,
+        clock: Clock,
+        new_id: Callable[[str], str],
+        tiers: Tiers | None = None,
+    ) -> None:
         self.store, self.catalogues, self.clock, self.new_id = store, catalogues, clock, new_id
+        self.tiers = tiers
         self.surroundings = Surroundings(store, catalogues, clock)
 
     async def create(
@@ -153,14 +161,15 @@ class Guests:
         return await self._change(caller, guest, Action.CONSENT, grant, once=once)
 
     async def withdraw_consent(self, caller: Caller, guest: str, purpose: str, *, once: Once | None = None) -> Answer:
-        """Values that need this consent are withheld from the next read on. Raises as `grant_consent`."""
+        """Values that need this consent are withheld from the next read on; where a tier could not be told, the answer
+        says by when (`effective_by`). Raises as `grant_consent`."""
         _require_purpose(caller, purpose)
 
         def withdraw(document: Document) -> tuple[Document, str]:
             left = tuple(one for one in document.consents if one.purpose != purpose)
             return replace(document, consents=left), f"withdrew {purpose}"
 
-        return await self._change(caller, guest, Action.CONSENT, withdraw, once=once)
+        return await self._change(caller, guest, Action.CONSENT, withdraw, once=once, strict=True)
 
     async def _change(
         self,
@@ -171,6 +180,7 @@ class Guests:
         *,
         if_match: int | None = None,
         once: Once | None = None,
+        strict: bool = False,
     ) -> Answer:
         known, stays = await self.surroundings.reach(caller, guest)
         catalogue, now = await self.catalogues.current(), self.clock.now()
@@ -186,7 +196,16 @@ class Guests:
             change = _change(decided, caller, action, now, note)
             return Written(decided, change, _show(catalogue, decided, caller, name(decided), places))
 
-        return _answered(await self.store.write(known, apply, once))
+        if not strict or self.tiers is None:
+            return _answered(await self.store.write(known, apply, once))
+        committed = await self.tiers.withdraw(known, apply, once)
+        answer = _answered(committed.written)
+        if not committed.degraded:
+            return answer
+        effective_by = self.clock.now() + committed.gone_after
+        return replace(
+            answer, body={**answer.body, "effective_by": write_instant(effective_by)}, effective_by=effective_by
+        )
 
     async def _naming(
         self, caller: Caller, stays: Sequence[Stay], catalogue: Catalogue

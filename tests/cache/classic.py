@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from prefs.cache.codec import decode, encode
 from prefs.cache.keys import GUEST
 from prefs.cache.loader import Freshness, Tier
-from prefs.cache.read_through import Committed, Reading
-from prefs.ports import Apply, Store
+from prefs.cache.read_through import Reading
+from prefs.ports import Apply, Committed, Store
 
 
 @dataclass(slots=True)

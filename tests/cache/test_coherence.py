@@ -17,10 +17,10 @@ from redis.asyncio import Redis
 from prefs.cache.loader import Freshness, Tier
 from prefs.cache.local import DELTA_S
 from prefs.cache.metrics import Silence
-from prefs.cache.read_through import CachedStore, Committed, Reading
+from prefs.cache.read_through import CachedStore, Reading
 from prefs.core.entries import Document
 from prefs.core.errors import StoreUnavailable
-from prefs.ports import Apply
+from prefs.ports import Apply, Committed
 from tests.cache.classic import Classic
 from tests.cache.conftest import CachedPlace, OpenPlace
 from tests.cache.history import History, Read, Write

