@@ -4,6 +4,7 @@ Read this file first; then `loader` (reads that no local copy answers), `fences`
 this process may trust), `shared`, `scripts` and `lines` (Redis). The protocol and its limits stand in README.md.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class CachedStore:
 
     async def close(self) -> None:
         if self._heartbeat is not None:
-            self._heartbeat.stop()
+            await asyncio.to_thread(self._heartbeat.stop)
         await self._fences.close()
         await self._loader.close()
         if self._shared is not None:
