@@ -81,6 +81,11 @@ class LocalTier:
         return self._delta_s
 
     @property
+    def namespace(self) -> str | None:
+        """Who vouches for the entries at present: a server, or for an embedded store its file."""
+        return self._namespace or None
+
+    @property
     def size_bytes(self) -> int:
         return self._bytes
 
@@ -179,6 +184,9 @@ class LocalTier:
         kept = self._kept.pop(key, None)
         if kept is not None:
             self._bytes -= kept.size_bytes
+
+    def close(self) -> None:
+        """Nothing to let go of here."""
 
     # ------------------------------------------------------------ what is heard
 

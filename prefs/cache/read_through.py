@@ -9,12 +9,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Self
 
 from prefs.cache.breaker import Breaker
+from prefs.cache.embedded import EmbeddedTier
 from prefs.cache.fences import Fenced, Fences
 from prefs.cache.heartbeat import Heartbeat
-from prefs.cache.keys import CATALOGUE, GUEST, KINDS, LIVE, PROPERTY, STAYS, id_of
+from prefs.cache.keys import CATALOGUE, GUEST, KINDS, LIVE, PROPERTY, STAYS, Heard, id_of
 from prefs.cache.lines import COLD_GUARD_S, Lines
 from prefs.cache.loader import Answer, Freshness, Loader, Tier
 from prefs.cache.local import BYTES_MAX, Kept, LocalTier
@@ -88,6 +90,8 @@ class CachedStore:
         await self._loader.close()
         if self._shared is not None:
             await self._shared.close()
+        if self._local is not None:
+            self._local.close()
         await self.inner.close()
 
     # ------------------------------------------------------------ reading at a level
@@ -271,14 +275,23 @@ def cached(
     bytes_max: int = BYTES_MAX,
     metrics: CacheMetrics = SILENCE,
     level: Freshness = Freshness.DEFAULT,
+    heard: Callable[[Heard], None] | None = None,
     cold_guard_s: float = COLD_GUARD_S,
 ) -> CachedStore:
-    """All three tiers over a store, listening. Redis need not be there, now or ever."""
+    """All three tiers over a store, listening. Redis need not be there, now or ever. `heard` is told of every
+    invalidation, by any process, on another thread."""
     local = LocalTier(bytes_max, metrics)
     lines = Lines(redis_url, Breaker(time.monotonic, metrics), metrics, cold_guard_s=cold_guard_s)
     shared = SharedTier(lines, Seal(key), metrics)
-    heartbeat = Heartbeat(redis_url, local)
+    heartbeat = Heartbeat(redis_url, local, heard)
     return CachedStore(inner, shared, local, clock, heartbeat=heartbeat, metrics=metrics, level=level).start()
+
+
+def embedded(
+    inner: Store, clock: Clock, path: Path, *, bytes_max: int = BYTES_MAX, metrics: CacheMetrics = SILENCE
+) -> CachedStore:
+    """A local tier alone, over a store on this SQLite file, and exact: there must be a file."""
+    return CachedStore(inner, None, EmbeddedTier(path, bytes_max, metrics), clock, metrics=metrics)
 
 
 def _committed(fenced: Fenced[Written]) -> Committed:
