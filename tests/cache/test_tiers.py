@@ -168,13 +168,21 @@ async def test_what_is_wanted_in_one_tick_is_one_load(store: CachedStore, watche
     assert counts.flights == [(5, 500)]
 
 
-async def test_a_batch_is_one_statement(store: CachedStore, watched: Watched) -> None:
-    guests = [await born(store) for _ in range(100)]
+async def test_a_batch_is_one_question_to_each_tier(
+    place: CachedPlace, store: CachedStore, watched: Watched, valkey_server: ValkeyServer
+) -> None:
+    guests = [name("gst") for _ in range(1000)]
+    for guest in guests:
+        await watched.inner.create(newborn(guest, entry("prf_a")))
+    say(valkey_server, "CONFIG", "RESETSTAT")
     first = await store.get_many([*guests, "gst_nobody"])
-    second = await store.get_many([*guests, "gst_nobody"])
+    await until(lambda: not store._loader._flights, "the fills")
+    shared = await store.reader(Freshness.SHARED).get_many([*guests, "gst_nobody"])
+    local = await store.get_many([*guests, "gst_nobody"])
 
-    assert list(first) == list(second) == guests
+    assert list(first) == list(shared) == list(local) == guests
     assert watched.calls["get_many"] == 1
+    assert "cmdstat_mget:calls=2," in say(valkey_server, "INFO", "commandstats")
 
 
 async def test_documents_and_facts_of_one_tick_are_one_flight(
@@ -344,7 +352,7 @@ async def until_answered(store: CachedStore, guest: str) -> None:
 async def test_a_caller_that_leaves_does_not_stop_its_write(store: CachedStore, watched: Watched) -> None:
     guest = await newborn_guest(store)
     await store.get(guest)
-    watched.hold("write")
+    watched.hold("write", before=True)
     writing = asyncio.ensure_future(store.write(guest, put("prf_a", 7)))
     await watched.reached.wait()
     writing.cancel()

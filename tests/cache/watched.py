@@ -15,7 +15,8 @@ from tests.store.samples import born
 
 
 class Watched:
-    """Answers for the store inside. `held` names a method whose answers wait, read but not told, for `release`."""
+    """Answers for the store inside. A method that is held has done its work and waits for `release` to tell; held
+    `before`, it has not even begun."""
 
     def __init__(self, inner: Store) -> None:
         self.inner = inner
@@ -23,19 +24,24 @@ class Watched:
         self.asked: list[tuple[str, Any]] = []
         self.gone = False
         self.held = ""
+        self.held_before = False
         self.reached = asyncio.Event()
         self._release = asyncio.Event()
         self.running = 0
         self.most_running = 0
 
-    def hold(self, method: str) -> None:
-        self.held = method
+    def hold(self, method: str, *, before: bool = False) -> None:
+        self.held, self.held_before = method, before
         self.reached.clear()
         self._release.clear()
 
     def release(self) -> None:
         self.held = ""
         self._release.set()
+
+    async def _wait(self) -> None:
+        self.reached.set()
+        await self._release.wait()
 
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
         inner = getattr(self.inner, method)
@@ -48,10 +54,11 @@ class Watched:
             self.running += 1
             self.most_running = max(self.most_running, self.running)
             try:
+                if self.held == method and self.held_before:
+                    await self._wait()
                 answer = await inner(*arguments)
                 if self.held == method:
-                    self.reached.set()
-                    await self._release.wait()
+                    await self._wait()
                 return answer
             finally:
                 self.running -= 1
