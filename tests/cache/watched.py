@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from prefs.cache.loader import Freshness, Tier
+from prefs.cache.metrics import Silence
 from prefs.cache.read_through import CachedStore
 from prefs.core.errors import StoreUnavailable
 from prefs.ports import Store
@@ -66,6 +68,24 @@ class Watched:
         return call
 
 
+class Counts(Silence):
+    """Notes what the tiers tell of leases, fences and flights."""
+
+    def __init__(self) -> None:
+        self.leases: list[str] = []
+        self.fences: list[str] = []
+        self.flights: list[tuple[int, int]] = []
+
+    def leased(self, outcome: str) -> None:
+        self.leases.append(outcome)
+
+    def fenced(self, outcome: str) -> None:
+        self.fences.append(outcome)
+
+    def flight(self, keys: int, requests: int) -> None:
+        self.flights.append((keys, requests))
+
+
 async def until(condition: Callable[[], bool], what: str, patience_s: float = 20.0) -> None:
     """Wait for something that must come about; the patience only ends a test that has already failed."""
     loop = asyncio.get_running_loop()
@@ -99,3 +119,7 @@ async def newborn_guest(store: CachedStore, *others: CachedStore, **more: Any) -
     guest = await born(store, **more)
     await caught_up(store, *others)
     return guest
+
+
+async def tier(store: CachedStore, guest: str, level: Freshness = Freshness.DEFAULT) -> Tier:
+    return (await store.read([guest], level))[guest].tier
