@@ -36,10 +36,9 @@ from prefs.services.preferences import Preferences
 from prefs.services.properties import Properties
 from prefs.services.stays import Stays
 from prefs.settings import Settings
-from prefs.store.engines import wal_safe
+from prefs.store.engines import parse, sqlite_path, wal_safe
 from prefs.store.memory import MemoryStore
 from prefs.store.sql import SqlStore
-from prefs.store.watching import FileWatch
 
 MEMORY = "memory://"  # for trying things out: nothing outlives the process
 
@@ -84,8 +83,8 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
     sql = await SqlStore.open(settings.database_url, clock)
     bytes_max, metrics = settings.cache_mib * 2**20, PrometheusMetrics()
     if settings.on_sqlite:
-        watch = FileWatch(settings.database_url)
-        return embedded(sql, clock, watch, bytes_max=bytes_max, metrics=metrics)
+        path = sqlite_path(parse(settings.database_url))
+        return embedded(sql, clock, path, bytes_max=bytes_max, metrics=metrics)
     if settings.shares_a_cache:
         return cached(sql, clock, settings.redis_url, key, bytes_max=bytes_max, metrics=metrics)
     return sql

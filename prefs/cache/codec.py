@@ -1,4 +1,4 @@
-"""Cached values as compact JSON: lists in a fixed order, moments as whole microseconds, one byte in front for the form.
+"""Cached values as compact JSON: lists in a fixed order, moments in UTC as text, one byte in front for the form.
 
 The form is part of every entry. A process that meets a form it does not know (another release beside it) takes the
 entry for a miss; it never guesses.
@@ -6,13 +6,15 @@ entry for a miss; it never guesses.
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from prefs.cache.keys import EXTENSIONS, GUEST, LIVE, PROPERTY, STAYS
 from prefs.core.entries import (
+    ANY_TIME,
     Consent,
     Context,
     Document,
@@ -30,8 +32,8 @@ from prefs.ports import Record
 
 # "1" was written by orjson. "J" was not, since orjson refuses lone surrogates and integers beyond 64 bits.
 _FAST, _PLAIN = b"1", b"J"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_moment = datetime.fromisoformat
+SHARED_MAX = 4096  # scopes and contexts are few: entries that are alike point at one
 _STRENGTHS = {strength.value: strength for strength in Strength}
 _SCOPES = {kind.value: kind for kind in ScopeKind}
 _PROVENANCES = {kind.value: kind for kind in ProvenanceKind}
@@ -50,7 +52,7 @@ def encode(kind: str, value: Any) -> bytes:
     try:
         return _FAST + orjson.dumps(data)
     except orjson.JSONEncodeError:
-        return _PLAIN + json.dumps(data, separators=(",", ":")).encode()
+        return _PLAIN + json.dumps(data, separators=(",", ":"), default=datetime.isoformat).encode()
 
 
 def decode(kind: str, payload: bytes) -> Any:
@@ -66,30 +68,32 @@ def decode(kind: str, payload: bytes) -> Any:
         raise UnknownForm("an entry of another release") from error
 
 
-def _micros(moment: datetime | None) -> int | None:
-    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+def _maybe(text: str | None) -> datetime | None:
+    return None if text is None else _moment(text)
 
 
-def _moment(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
+@lru_cache(SHARED_MAX)
+def _scope(kind: str, id: str) -> Scope:
+    return Scope(_SCOPES[kind], id)
 
 
-def _maybe(micros: int | None) -> datetime | None:
-    return None if micros is None else _moment(micros)
+@lru_cache(SHARED_MAX)
+def _context(*named: str) -> Context:
+    return Context(*named)
 
 
 def _entry(entry: Entry) -> list[Any]:
-    provenance = entry.provenance
+    provenance, context = entry.provenance, entry.context
     return [
         entry.id,
         entry.key,
         entry.value,
         entry.strength.value,
         [entry.scope.kind.value, entry.scope.id],
-        entry.context.named(),
-        [provenance.kind.value, provenance.actor, provenance.surface, _micros(provenance.at), provenance.source],
+        [context.time_of_day, context.trip, context.party, context.season] if context != ANY_TIME else [],
+        [provenance.kind.value, provenance.actor, provenance.surface, provenance.at, provenance.source],
         entry.version,
-        _micros(entry.expires_at),
+        entry.expires_at,
         [entry.entered.value, entry.entered.unit] if entry.entered else None,
     ]
 
@@ -102,8 +106,8 @@ def _entry_of(data: Sequence[Any]) -> Entry:
         key,
         value,
         _STRENGTHS[strength],
-        Scope(_SCOPES[scope], scope_id),
-        Context(**context),
+        _scope(scope, scope_id),
+        _context(*context),
         Provenance(_PROVENANCES[kind], actor, surface, _moment(at), source),
         version,
         _maybe(expires),
@@ -117,10 +121,10 @@ def _document(document: Document) -> list[Any]:
         document.version,
         [_entry(entry) for entry in document.entries],
         [[identifier.system, identifier.id] for identifier in document.identifiers],
-        [[c.purpose, _micros(c.granted_at), c.actor, c.surface] for c in document.consents],
+        [[c.purpose, c.granted_at, c.actor, c.surface] for c in document.consents],
         document.display_name,
-        _micros(document.created_at),
-        _micros(document.updated_at),
+        document.created_at,
+        document.updated_at,
     ]
 
 
@@ -143,8 +147,8 @@ def _stay(stay: Stay) -> list[Any]:
         stay.id,
         stay.guest,
         stay.property,
-        _micros(stay.arrival),
-        _micros(stay.departure),
+        stay.arrival,
+        stay.departure,
         stay.room,
         stay.trip,
         [stay.party.adults, stay.party.children] if stay.party else None,

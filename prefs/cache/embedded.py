@@ -1,62 +1,51 @@
-"""The local tier of one machine on SQLite: exact, without heartbeats, because the file itself says when it changed.
+"""The local tier of one machine on SQLite: trusted while the file did not change, looked at anew for every read.
 
-`PRAGMA data_version` on a connection that does nothing else changes with every commit of every other connection, of
-this process or another. It is looked at before anything is served or loaded, by a direct call of a few microseconds.
-As long as it stands still, what was loaded since it last moved is the truth; when it moved, everything is distrusted.
+`PRAGMA data_version` on a connection of its own changes with every commit of any other connection, of this process or
+another. Asking costs some three microseconds and no lock; so a write is seen by the very next read, whoever made it,
+and no message, heartbeat or fence is needed. Each commit distrusts everything that is kept: embedded houses are small.
 """
 
-import time
-from collections.abc import Callable
-from typing import Protocol
+from pathlib import Path
 
-from prefs.cache.local import BYTES_MAX, Expectation, Kept, LocalTier
+import pysqlite3.dbapi2 as sqlite
+
+from prefs.cache.local import BYTES_MAX, Kept, LocalTier
 from prefs.cache.metrics import SILENCE, CacheMetrics
 
-NAMESPACE = "embedded"
-
-
-class Changes(Protocol):
-    def __call__(self) -> int | None:
-        """A number that moves with every commit of anybody; None while that cannot be told."""
-        ...
-
-    def close(self) -> None: ...
+_PLACE = "file"
+_UNKNOWN = -1
 
 
 class EmbeddedTier(LocalTier):
-    def __init__(
-        self,
-        changes: Changes,
-        bytes_max: int = BYTES_MAX,
-        metrics: CacheMetrics = SILENCE,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(bytes_max, metrics, monotonic)
-        self._changes = changes
-        self._seen: int | None = None
+    """Lives on the event loop's thread, as its connection does, which never waits: a locked file counts as changed."""
+
+    def __init__(self, path: Path, bytes_max: int = BYTES_MAX, metrics: CacheMetrics = SILENCE) -> None:
+        super().__init__(bytes_max, metrics)
+        address = f"{path.resolve().as_uri()}?mode=ro"
+        self._connection = sqlite.connect(address, uri=True, isolation_level=None, timeout=0)
+        self._ask = self._connection.cursor().execute
+        self._seen = _UNKNOWN
 
     def attend(self) -> None:
-        found = self._changes()
-        if found is None:
-            self._seen = None
-            self.distrust("untold")
-        elif found != self._seen:
-            self._seen = found
-            self._begin(NAMESPACE, "changed")
+        """Before every run of reads, and of loads: a commit during a load distrusts what it brings."""
+        try:
+            seen: int = self._ask("PRAGMA data_version").fetchone()[0]
+        except sqlite.Error:
+            seen = _UNKNOWN  # the same as changed
+        if seen != self._seen or seen == _UNKNOWN:
+            self._seen = seen
+            self._begin(_PLACE, "changed")
 
     def trusted(self) -> bool:
-        return self._seen is not None
+        return self._seen != _UNKNOWN
 
     def fresh(self, key: str, version: int = 0) -> Kept | None:
         """No time limit: what is of the present epoch is what the file says."""
         kept = self._kept.get(key)
-        if kept is None or kept.epoch != self._epoch or kept.version < version or self._seen is None:
+        if kept is None or kept.epoch != self._epoch or kept.version < version or self._seen == _UNKNOWN:
             return None
         kept.used = True
         return kept
 
-    def keep(self, key: str, expected: Expectation, value: object, version: int, namespace: str | None) -> bool:
-        return super().keep(key, expected, value, version, namespace or NAMESPACE)
-
     def close(self) -> None:
-        self._changes.close()
+        self._connection.close()

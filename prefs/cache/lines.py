@@ -23,7 +23,7 @@ from prefs.cache.scripts import ALL
 LINES_MAX = 8  # calls at once; they are coalesced, so few are enough
 SLICE_S = 0.005
 SLICES_MAX = 4  # 20 ms
-SLOW_SLICES = 3  # 15 ms
+KEYS_A_SLICE = 25  # a batch of a thousand documents is megabytes, and each of its leases a script
 CONNECT_TIMEOUT_S = 1.0  # for what no slice covers; an exchange that connects is given up after 20 ms like any other
 COLD_GUARD_S = 10.0  # after a start the fences of before are gone: nothing is filled while writers of before may live
 
@@ -131,8 +131,10 @@ class Lines:
         self._free = [Line(url, cold_guard_s) for _ in range(LINES_MAX)]
         self._turns = asyncio.Semaphore(LINES_MAX)
 
-    async def call(self, build: Build) -> Answer:
-        """Raises SharedUnavailable. Not to be cancelled by clients: its callers are tasks of the cache's own."""
+    async def call(self, build: Build, keys: int = 1) -> Answer:
+        """Raises SharedUnavailable. Patience grows with the number of keys that are asked for or written at once.
+        Not to be cancelled by clients: its callers are tasks of the cache's own."""
+        patience = SLICES_MAX + keys // KEYS_A_SLICE
         loop = asyncio.get_running_loop()
         if not self._breaker.admits():
             raise SharedUnavailable("not asked")
@@ -144,15 +146,15 @@ class Lines:
                 raise SharedUnavailable("not asked")  # it opened while this call waited for its turn
             line = self._free.pop()
             try:
-                return await self._watch(line, build)
+                return await self._watch(line, build, patience)
             finally:
                 self._free.append(line)
 
-    async def _watch(self, line: Line, build: Build) -> Answer:
+    async def _watch(self, line: Line, build: Build, patience: int) -> Answer:
         task = asyncio.ensure_future(line.exchange(build))
         slices = 0
         try:
-            while not task.done() and slices < SLICES_MAX:
+            while not task.done() and slices < patience:
                 await asyncio.wait((task,), timeout=SLICE_S)
                 slices += not task.done()
             for _ in range(SLICES_MAX):  # what came in while the loop was busy is read, not given up
@@ -170,7 +172,7 @@ class Lines:
         except (RedisError, OSError, KeyError, ValueError) as error:
             self._breaker.failed()
             raise SharedUnavailable(type(error).__name__) from error
-        self._breaker.succeeded(slowly=slices >= SLOW_SLICES)
+        self._breaker.succeeded(slowly=slices > patience - 2)
         return answer
 
     async def close(self) -> None:

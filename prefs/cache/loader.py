@@ -158,12 +158,11 @@ class Loader:
             self._local.attend()
             for key, wanted in asked.items():
                 wanted.expected = self._local.expect(key)
-        namespace: str | None = None
+        namespace = self._local.namespace if self._local is not None and self._shared is None else None
         if self._shared is not None and asked:
             try:
                 namespace = await self._ask(self._shared, asked)
             except SharedUnavailable:
-                namespace = None
                 for wanted in asked.values():
                     wanted.token = ""
         loaded = await self._load([*asked, *through])

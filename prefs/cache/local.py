@@ -91,6 +91,11 @@ class LocalTier:
         return self._delta_s
 
     @property
+    def namespace(self) -> str | None:
+        """Who vouches for the entries at present: a server, or for an embedded store its file."""
+        return self._namespace or None
+
+    @property
     def size_bytes(self) -> int:
         return self._bytes
 
@@ -163,9 +168,6 @@ class LocalTier:
             self._metrics.held(len(self._kept), self._bytes)
         return fresh
 
-    def close(self) -> None:
-        """Let go of what was opened to know whether it may be trusted."""
-
     def give_up(self, key: str, expected: Expectation) -> None:
         """What was expected did not come."""
         with self._lock:
@@ -201,6 +203,9 @@ class LocalTier:
         kept = self._kept.pop(key, None)
         if kept is not None:
             self._bytes -= kept.size_bytes
+
+    def close(self) -> None:
+        """Nothing to let go of here."""
 
     # ------------------------------------------------------------ what is heard
 

@@ -4,17 +4,19 @@ Read this file first; then `loader` (reads that no local copy answers), `fences`
 this process may trust), `shared`, `scripts` and `lines` (Redis). The protocol and its limits stand in README.md.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Self
 
 from prefs.cache.breaker import Breaker
-from prefs.cache.embedded import Changes, EmbeddedTier
+from prefs.cache.embedded import EmbeddedTier
 from prefs.cache.fences import Fenced, Fences
 from prefs.cache.heartbeat import Heartbeat
-from prefs.cache.keys import CATALOGUE, GUEST, KINDS, LIVE, PROPERTY, STAYS, id_of
+from prefs.cache.keys import CATALOGUE, GUEST, KINDS, LIVE, PROPERTY, STAYS, Heard, id_of
 from prefs.cache.lines import COLD_GUARD_S, Lines
 from prefs.cache.loader import Answer, Freshness, Loader, Tier
 from prefs.cache.local import BYTES_MAX, Kept, LocalTier, Prepared
@@ -74,7 +76,7 @@ class CachedStore:
 
     async def close(self) -> None:
         if self._heartbeat is not None:
-            self._heartbeat.stop()
+            await asyncio.to_thread(self._heartbeat.stop)
         await self._fences.close()
         await self._loader.close()
         if self._shared is not None:
@@ -292,26 +294,23 @@ def cached(
     bytes_max: int = BYTES_MAX,
     metrics: CacheMetrics = SILENCE,
     level: Freshness = Freshness.DEFAULT,
+    heard: Callable[[Heard], None] | None = None,
     cold_guard_s: float = COLD_GUARD_S,
 ) -> CachedStore:
-    """All three tiers over a store, listening. Redis need not be there, now or ever."""
+    """All three tiers over a store, listening. Redis need not be there, now or ever. `heard` is told of every
+    invalidation, by any process, on another thread."""
     local = LocalTier(bytes_max, metrics)
     lines = Lines(redis_url, Breaker(time.monotonic, metrics), metrics, cold_guard_s=cold_guard_s)
     shared = SharedTier(lines, Seal(key), metrics)
-    heartbeat = Heartbeat(redis_url, local)
+    heartbeat = Heartbeat(redis_url, local, heard)
     return CachedStore(inner, shared, local, clock, heartbeat=heartbeat, metrics=metrics, level=level).start()
 
 
 def embedded(
-    inner: Store,
-    clock: Clock,
-    changes: Changes,
-    *,
-    bytes_max: int = BYTES_MAX,
-    metrics: CacheMetrics = SILENCE,
+    inner: Store, clock: Clock, path: Path, *, bytes_max: int = BYTES_MAX, metrics: CacheMetrics = SILENCE
 ) -> CachedStore:
-    """A local tier alone, over a store whose `changes` moves with every commit of anybody."""
-    return CachedStore(inner, None, EmbeddedTier(changes, bytes_max, metrics), clock, metrics=metrics)
+    """A local tier alone, over a store on this SQLite file, and exact: there must be a file."""
+    return CachedStore(inner, None, EmbeddedTier(path, bytes_max, metrics), clock, metrics=metrics)
 
 
 def _committed(fenced: Fenced[Written]) -> Committed:

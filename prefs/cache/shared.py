@@ -3,6 +3,7 @@
 What the steps mean stands in `scripts`; what they add up to, in README.md.
 """
 
+import asyncio
 import random
 import secrets
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ LEASE_MS = 2_000
 FENCE_MS = 10_000  # far beyond the time limits of a write in the store
 
 GRANTED, BUSY, FENCED, FOUND, COLD = "granted", "busy", "fenced", "found", "cold"
+OPENED_AT_ONCE = 50  # then others get a turn: a thousand documents take long to decode
 _LEASES = {1: FOUND, 2: FENCED, 3: GRANTED, 4: BUSY}
 
 
@@ -68,11 +70,15 @@ class SharedTier:
 
     async def look(self, keys: Sequence[str]) -> Found:
         """All in one MGET."""
-        answer = await self._lines.call(lambda server: [("MGET", *(entry_name(server.namespace, key) for key in keys))])
+        answer = await self._lines.call(
+            lambda server: [("MGET", *(entry_name(server.namespace, key) for key in keys))], len(keys)
+        )
         namespace = answer.server.namespace
         hits: dict[str, Hit[object]] = {}
         broken: list[str] = []
-        for key, sealed in zip(keys, answer.replies[0], strict=True):
+        for number, (key, sealed) in enumerate(zip(keys, answer.replies[0], strict=True), 1):
+            if number % OPENED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             if sealed is None:
                 continue
             hit = self._open(namespace, key, sealed)
@@ -93,7 +99,7 @@ class SharedTier:
                 for key in keys
             ]
 
-        answer = await self._lines.call(build)
+        answer = await self._lines.call(build, len(keys))
         namespace = answer.server.namespace
         leases = {}
         for key, reply in zip(keys, answer.replies, strict=True):
@@ -114,13 +120,15 @@ class SharedTier:
             ttl_ms = int(ttl_ms * random.uniform(1 - JITTER, 1 + JITTER))
             sealed.append((*names(namespace, key), token, self._seal.close(name, version, payload), ttl_ms))
         answer = await self._lines.call(
-            lambda server: [("EVALSHA", server.scripts["fill"], 3, *words) for words in sealed]
+            lambda server: [("EVALSHA", server.scripts["fill"], 3, *words) for words in sealed], len(sealed)
         )
         return [reply == 1 for reply in answer.replies]
 
     async def forget(self, keys: Sequence[str]) -> None:
         """Remove entries that cannot be read or are older than a reader knows; removing is always right."""
-        await self._lines.call(lambda server: [("DEL", *(entry_name(server.namespace, key) for key in keys))])
+        await self._lines.call(
+            lambda server: [("DEL", *(entry_name(server.namespace, key) for key in keys))], len(keys)
+        )
 
     async def fence(self, writer: str, keys: Sequence[str], *, purge: bool) -> None:
         def build(server: Server) -> list[Command]:
@@ -148,7 +156,7 @@ class SharedTier:
                 for writer, key, version, purge in lifted
             ]
 
-        answer: Answer = await self._lines.call(build)
+        answer: Answer = await self._lines.call(build, len(lifted))
         for reply in answer.replies:
             self._metrics.fenced("lifted" if reply else "gone")
 

@@ -81,7 +81,7 @@ def sentence(definition: Definition, effective: Effective, labels: Labels) -> st
     def look_up(name: str) -> str:
         match name:
             case "value":
-                return say(definition.kind, effective.value, words)
+                return say(definition.kind, _came_instead(effective.value, reason), words)
             case "requested":
                 lacking = isinstance(reason.missing, list) and reason.missing
                 return (_items if lacking else _requested)(definition, effective, reason, words)
@@ -95,6 +95,13 @@ def sentence(definition: Definition, effective: Effective, labels: Labels) -> st
         return ""
 
     return fill(labels.reasons.get(reason.code, ""), look_up)
+
+
+def _came_instead(value: Any, reason: Reason) -> Any:
+    """Of a list only what stands in for what is missing; the rest was never in question."""
+    if not (isinstance(value, list) and isinstance(reason.missing, list) and isinstance(reason.requested, list)):
+        return value
+    return [item for item in value if item not in reason.requested] or value
 
 
 def _requested(definition: Definition, effective: Effective, reason: Reason, words: KeyLabels) -> str:

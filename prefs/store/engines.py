@@ -5,6 +5,7 @@ a caller who was told "unavailable" almost never finds the write done after all;
 in doubt, and repeating it under the same idempotency key settles that.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ STATEMENT_TIMEOUT_MS = 2000
 SLOW_TIMEOUT_MS = 60_000  # an operator's question about every guest
 BEYOND_SERVER_S = 1.0  # what the driver adds to the server's own limit: for a server that no longer answers at all
 POOL_TIMEOUT_S = 2.0
+WAL_PAUSE_S = 0.01
 BUSY_TIMEOUT_MS = 2000  # how long a SQLite writer waits for another process's
 SERVER_SETTINGS = {
     "application_name": "guestprefs",
@@ -167,10 +169,22 @@ def sqlite_engine(url: URL, *, begin: str, **pool: Any) -> Engine:
     return engine
 
 
+def _turn_to_wal(cursor: Any) -> str:
+    """Of two connections that turn a new file to WAL at once SQLite tells one that it is locked, without waiting."""
+    given_up = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            return str(cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except pysqlite.OperationalError:
+            if time.monotonic() > given_up:
+                raise
+            time.sleep(WAL_PAUSE_S)
+
+
 def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions by itself
     cursor = connection.cursor()
-    mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    mode = _turn_to_wal(cursor)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()

@@ -23,6 +23,10 @@ class Among(FunctionElement[bool]):
     def __init__(self, column: Column[Any], name: str) -> None:
         super().__init__(column, bindparam(name, type_=TextList()))
 
+    def self_group(self, against: Any = None) -> Any:
+        """As it is: SQLAlchemy would ask SQLite for `(...) = 1`, which no index answers, so every read scanned all."""
+        return self
+
 
 @compiles(Among, "postgresql")
 def _any(element: Among, compiler: SQLCompiler, **options: Any) -> str:

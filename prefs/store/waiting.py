@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from prefs.core.errors import StoreUnavailable
+from prefs.core.errors import Refused, StoreUnavailable
 from prefs.store.engines import Unit
 
 SLICE_S = 0.1
@@ -57,9 +57,9 @@ class Waiter:
 
     def _done(self, task: asyncio.Future[Any]) -> None:
         self._tasks.discard(task)
-        self.progress += 1
-        if not task.cancelled():
-            task.exception()  # seen: a caller that left does not want it any more
+        failure = None if task.cancelled() else task.exception()  # seen: a caller that left does not want it any more
+        if not task.cancelled() and (failure is None or isinstance(failure, Refused)):
+            self.progress += 1  # a driver that gave up says nothing of a database that lives
 
     async def close(self) -> None:
         """Take no more work and let what is running finish, for a while."""

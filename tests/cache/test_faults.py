@@ -12,12 +12,14 @@ from prefs.cache.loader import LOADS_MAX, Freshness, Tier
 from prefs.cache.metrics import Silence
 from prefs.cache.read_through import CachedStore
 from prefs.core.errors import StoreUnavailable
+from prefs.migrations import migrate
 from prefs.store.memory import MemoryStore
+from prefs.store.sql import SqlStore
 from tests.cache.conftest import CachedPlace, OpenPlace
 from tests.cache.proxy import Proxy
 from tests.cache.watched import Watched, listening, newborn_guest, until
-from tests.servers import ValkeyServer, free_port
-from tests.store.samples import born, consent, document, entry, name, newborn, put
+from tests.servers import PostgresServer, ValkeyServer, free_port
+from tests.store.samples import SetClock, born, consent, document, entry, name, newborn, put
 
 
 class Notes(Silence):
@@ -283,3 +285,38 @@ async def test_failed_writes_leave_stale_copies_but_a_withdrawal_does_not(
     assert (await store.read([guest], stale=True))[guest].tier is Tier.STALE
     with pytest.raises(StoreUnavailable):
         await store.read([other], stale=True)
+
+
+async def test_a_stopped_postgresql_leaves_known_guests_readable_and_comes_back(
+    open_place: OpenPlace, server: ValkeyServer
+) -> None:
+    with PostgresServer() as postgres:
+        url = postgres.create_database()
+        await migrate(url)
+        inner = await SqlStore.open(url, SetClock())
+        place = await open_place("memory", server.url())
+        store = await place.open_at(Freshness.DEFAULT, inner=inner)
+        await listening(store)
+        guest, unknown = await newborn_guest(store), name("gst")
+        await store.get(guest)
+        postgres.freeze()
+        near = [await read(store, guest, Freshness.DEFAULT) for _ in range(100)]
+        with pytest.raises(StoreUnavailable):
+            await store.write(guest, put("prf_a", 1))
+        known = (await store.read([guest], stale=True))[guest]
+        with pytest.raises(StoreUnavailable):
+            await store.read([unknown], stale=True)
+        assert set(near) == {Tier.LOCAL}
+        assert (known.tier, known.document.version) == (Tier.STALE, 1)
+
+        postgres.thaw()
+        for _ in range(200):
+            try:
+                version = (await store.write(guest, put("prf_a", 2))).document.version
+                found = (await store.read([guest], min_version=version))[guest]
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
+        else:
+            raise AssertionError("the database never came back")
+        assert found.document.entries[0].value == 2

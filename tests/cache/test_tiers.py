@@ -1,4 +1,4 @@
-"""A store under all tiers: who answers at which level, how loads are shared, what a write leaves behind."""
+"""Reads through all tiers: who answers at which level, how loads are shared, which facts are kept, what Redis sees."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import pytest
 
 from prefs.cache.keys import GUEST
 from prefs.cache.loader import LOADS_MAX, Freshness, Tier
-from prefs.cache.metrics import Silence
 from prefs.cache.read_through import CachedStore
 from prefs.core.entries import Document, Identifier
-from prefs.core.errors import IdentifierTaken, NotFound, StoreUnavailable
 from prefs.core.stays import StayStatus
 from prefs.ports import Record
 from prefs.store.memory import MemoryStore
 from tests.cache.conftest import CachedPlace, OpenPlace
 from tests.cache.test_shared import say
-from tests.cache.watched import Watched, caught_up, listening, newborn_guest, until
+from tests.cache.watched import Counts, Watched, caught_up, listening, newborn_guest, tier, until
 from tests.servers import ValkeyServer
 from tests.store.samples import (
     TEMPERATURE,
@@ -29,26 +27,9 @@ from tests.store.samples import (
     identify,
     name,
     newborn,
-    nothing,
     put,
     stay,
 )
-
-
-class Counts(Silence):
-    def __init__(self) -> None:
-        self.leases: list[str] = []
-        self.fences: list[str] = []
-        self.flights: list[tuple[int, int]] = []
-
-    def leased(self, outcome: str) -> None:
-        self.leases.append(outcome)
-
-    def fenced(self, outcome: str) -> None:
-        self.fences.append(outcome)
-
-    def flight(self, keys: int, requests: int) -> None:
-        self.flights.append((keys, requests))
 
 
 @pytest.fixture
@@ -71,10 +52,6 @@ async def store(place: CachedPlace, watched: Watched, counts: Counts) -> CachedS
     store = await place.open_at(Freshness.DEFAULT, metrics=counts, inner=watched)
     await listening(store)
     return store
-
-
-async def tier(store: CachedStore, guest: str, level: Freshness = Freshness.DEFAULT) -> Tier:
-    return (await store.read([guest], level))[guest].tier
 
 
 # ---------------------------------------------------------------- levels
@@ -185,13 +162,21 @@ async def test_what_is_wanted_in_one_tick_is_one_load(store: CachedStore, watche
     assert counts.flights == [(5, 500)]
 
 
-async def test_a_batch_is_one_statement(store: CachedStore, watched: Watched) -> None:
-    guests = [await born(store) for _ in range(100)]
+async def test_a_batch_is_one_question_to_each_tier(
+    place: CachedPlace, store: CachedStore, watched: Watched, valkey_server: ValkeyServer
+) -> None:
+    guests = [name("gst") for _ in range(1000)]
+    for guest in guests:
+        await watched.inner.create(newborn(guest, entry("prf_a")))
+    say(valkey_server, "CONFIG", "RESETSTAT")
     first = await store.get_many([*guests, "gst_nobody"])
-    second = await store.get_many([*guests, "gst_nobody"])
+    await until(lambda: not store._loader._flights, "the fills")
+    shared = await store.reader(Freshness.SHARED).get_many([*guests, "gst_nobody"])
+    local = await store.get_many([*guests, "gst_nobody"])
 
-    assert list(first) == list(second) == guests
+    assert list(first) == list(shared) == list(local) == guests
     assert watched.calls["get_many"] == 1
+    assert "cmdstat_mget:calls=2," in say(valkey_server, "INFO", "commandstats")
 
 
 async def test_documents_and_facts_of_one_tick_are_one_flight(
@@ -283,119 +268,6 @@ async def test_misses_queue_before_the_database(place: CachedPlace, watched: Wat
 
     assert [known.guest for known in found if known] == guests
     assert watched.most_running == LOADS_MAX
-
-
-# ---------------------------------------------------------------- writes
-
-
-async def test_nothing_read_before_a_write_is_remembered_after_it(store: CachedStore, watched: Watched) -> None:
-    """The reader has read the old version and stalls; the write is told; only then the reader would remember."""
-    guest = await newborn_guest(store)
-    watched.hold("get_many")
-    slow = asyncio.ensure_future(store.get(guest))
-    await watched.reached.wait()
-    await store.write(guest, put("prf_a", 7))
-    watched.release()
-
-    assert (await slow or Document(guest, 0)).version == 1, "it asked before"
-    assert (await document(store, guest)).version == 2
-    assert (await store.read([guest], Freshness.SHARED))[guest].document.version == 2
-
-
-async def test_while_a_write_is_under_way_nobody_remembers(store: CachedStore, watched: Watched) -> None:
-    guest = await newborn_guest(store)
-    await store.get(guest)
-    watched.hold("write")
-    writing = asyncio.ensure_future(store.write(guest, put("prf_a", 7)))
-    await watched.reached.wait()
-    tiers = [await tier(store, guest, level) for level in (Freshness.DEFAULT, Freshness.SHARED) * 2]
-    watched.release()
-    await writing
-    await caught_up(store)
-
-    assert tiers == [Tier.STORE] * 4
-    assert await tier(store, guest) is Tier.STORE
-    assert await tier(store, guest) is Tier.LOCAL
-
-
-@pytest.mark.parametrize("refused", [NotFound, IdentifierTaken])
-async def test_a_refused_write_lifts_its_fence(store: CachedStore, counts: Counts, refused: type[Exception]) -> None:
-    other = await newborn_guest(store, identifiers=(Identifier("pms", name("x")),))
-    guest = await newborn_guest(store) if refused is IdentifierTaken else name("gst")
-    taken = (await document(store, other)).identifiers
-    counts.fences.clear()
-    with pytest.raises(refused):
-        await store.write(guest, identify(*taken))
-
-    assert counts.fences == ["raised", "lifted"]
-    await store.get(guest)
-    assert counts.leases[-1] == "granted"
-
-
-async def test_a_write_of_unknown_outcome_leaves_its_fence(
-    store: CachedStore, watched: Watched, counts: Counts
-) -> None:
-    """The commit may still land; what is filled before it would outlive it."""
-    guest = await newborn_guest(store)
-    await store.get(guest)
-    watched.gone = True
-    with pytest.raises(StoreUnavailable):
-        await store.write(guest, put("prf_a", 7))
-    watched.gone = False
-    counts.leases.clear()
-    await until_answered(store, guest)
-
-    assert set(counts.leases) == {"fenced"}
-    assert await tier(store, guest) is Tier.STORE
-
-
-async def until_answered(store: CachedStore, guest: str) -> None:
-    for _ in range(200):
-        try:
-            await store.get(guest)
-            return
-        except StoreUnavailable:
-            await asyncio.sleep(0.02)
-
-
-async def test_a_caller_that_leaves_does_not_stop_its_write(store: CachedStore, watched: Watched) -> None:
-    guest = await newborn_guest(store)
-    await store.get(guest)
-    watched.hold("write")
-    writing = asyncio.ensure_future(store.write(guest, put("prf_a", 7)))
-    await watched.reached.wait()
-    writing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await writing
-    watched.release()
-    await until(lambda: not store._fences._writes, "the write")
-    await caught_up(store)
-
-    assert (await document(store, guest)).version == 2
-    assert await tier(store, guest) is Tier.LOCAL
-
-
-async def test_a_write_that_changes_nothing_costs_the_next_reader_one_load(store: CachedStore) -> None:
-    guest = await newborn_guest(store)
-    written = await store.write(guest, nothing)
-
-    assert (written.change, written.document.version) == (None, 1)
-    assert (await document(store, guest)).version == 1
-
-
-async def test_closing_lets_writes_end(place: CachedPlace, watched: Watched) -> None:
-    store = await place.open_at(Freshness.DEFAULT, inner=watched)
-    guest = await newborn_guest(store)
-    watched.hold("write")
-    writing = asyncio.ensure_future(store.write(guest, put("prf_a", 7)))
-    await watched.reached.wait()
-    closing = asyncio.ensure_future(store.close())
-    await asyncio.sleep(0.01)
-    assert not closing.done()
-    watched.release()
-    await closing
-
-    assert (await writing).document.version == 2
 
 
 # ---------------------------------------------------------------- facts

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from prefs.cache.loader import Freshness, Tier
+from prefs.cache.metrics import Silence
 from prefs.cache.read_through import CachedStore
 from prefs.core.errors import StoreUnavailable
 from prefs.ports import Store
@@ -15,7 +17,8 @@ from tests.store.samples import born
 
 
 class Watched:
-    """Answers for the store inside. `held` names a method whose answers wait, read but not told, for `release`."""
+    """Answers for the store inside. A method that is held has done its work and waits for `release` to tell; held
+    `before`, it has not even begun."""
 
     def __init__(self, inner: Store) -> None:
         self.inner = inner
@@ -23,19 +26,24 @@ class Watched:
         self.asked: list[tuple[str, Any]] = []
         self.gone = False
         self.held = ""
+        self.held_before = False
         self.reached = asyncio.Event()
         self._release = asyncio.Event()
         self.running = 0
         self.most_running = 0
 
-    def hold(self, method: str) -> None:
-        self.held = method
+    def hold(self, method: str, *, before: bool = False) -> None:
+        self.held, self.held_before = method, before
         self.reached.clear()
         self._release.clear()
 
     def release(self) -> None:
         self.held = ""
         self._release.set()
+
+    async def _wait(self) -> None:
+        self.reached.set()
+        await self._release.wait()
 
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
         inner = getattr(self.inner, method)
@@ -48,15 +56,34 @@ class Watched:
             self.running += 1
             self.most_running = max(self.most_running, self.running)
             try:
+                if self.held == method and self.held_before:
+                    await self._wait()
                 answer = await inner(*arguments)
                 if self.held == method:
-                    self.reached.set()
-                    await self._release.wait()
+                    await self._wait()
                 return answer
             finally:
                 self.running -= 1
 
         return call
+
+
+class Counts(Silence):
+    """Notes what the tiers tell of leases, fences and flights."""
+
+    def __init__(self) -> None:
+        self.leases: list[str] = []
+        self.fences: list[str] = []
+        self.flights: list[tuple[int, int]] = []
+
+    def leased(self, outcome: str) -> None:
+        self.leases.append(outcome)
+
+    def fenced(self, outcome: str) -> None:
+        self.fences.append(outcome)
+
+    def flight(self, keys: int, requests: int) -> None:
+        self.flights.append((keys, requests))
 
 
 async def until(condition: Callable[[], bool], what: str, patience_s: float = 20.0) -> None:
@@ -92,3 +119,7 @@ async def newborn_guest(store: CachedStore, *others: CachedStore, **more: Any) -
     guest = await born(store, **more)
     await caught_up(store, *others)
     return guest
+
+
+async def tier(store: CachedStore, guest: str, level: Freshness = Freshness.DEFAULT) -> Tier:
+    return (await store.read([guest], level))[guest].tier

@@ -13,9 +13,10 @@ from tests.chaos.load import KEY, Trial
 from tests.cli.served import bearer
 from tests.servers import PostgresServer
 
-# The promise is an answer within a second. A client that gives up after three would see a hang as an error; the second
-# itself is not asserted on a machine that runs everything else beside this.
-PATIENCE_S = 3.0
+# The promise is an answer within a second, judged at length by `make prove`. Here, on a machine that may be running
+# everything else beside this, a client that gives up after ten would see a hang as an error.
+PATIENCE_S = 10.0
+PROMISE_S = 1.0
 
 
 @pytest.fixture
@@ -62,3 +63,25 @@ def test_every_call_is_told_503_and_service_comes_back(tmp_path: Path, postgres:
         assert "Traceback" not in server.output()
     finally:
         trial.close()
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("fault", ["stopped", "killed", "frozen"])
+def test_the_503_comes_within_a_second(tmp_path: Path, postgres: PostgresServer, fault: str) -> None:
+    trial = Trial(tmp_path, postgres.create_database("chaos"), workers=1)
+    server = trial.start()
+    try:
+        (guest,) = trial.make_guests(1)
+        path = f"/v1/guests/{guest}/preferences"
+        with httpx2.Client(base_url=server.url, timeout=PATIENCE_S, headers=bearer(trial.token_of(guest))) as client:
+            assert client.patch(path, json={KEY: 10}).status_code == 200
+            {"stopped": postgres.stop, "killed": postgres.kill9, "frozen": postgres.freeze}[fault]()
+            answers = [call(path) for _ in range(10) for call in (client.get, lambda p: client.patch(p, json={KEY: 7}))]
+            if fault == "frozen":
+                postgres.thaw()
+    finally:
+        trial.close()
+    for answer in answers:
+        check_503(answer)
+
+    assert max(answer.elapsed.total_seconds() for answer in answers) < PROMISE_S

@@ -157,7 +157,7 @@ def test_what_is_not_available_is_named_alone() -> None:
     reason = shown("guest_app", wish, lineup=lineup)["tv.favorite_channels"]["reason"]
 
     assert isinstance(reason, dict)
-    assert reason["text"] == "cnn is not available here; you get espn, KVUE instead."
+    assert reason["text"] == "cnn is not available here; you get KVUE instead."
 
 
 def test_no_action_surface_ever_gets_values_or_reasons() -> None:

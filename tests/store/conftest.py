@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,7 +11,7 @@ from prefs.migrations import migrate
 from prefs.ports import Store
 from prefs.store.memory import MemoryStore
 from prefs.store.sql import SqlStore
-from tests.servers import PostgresServer, run_anywhere
+from tests.servers import PostgresServer
 from tests.store.samples import SetClock
 
 KINDS = ("memory", "sqlite", "postgresql")
@@ -37,15 +37,6 @@ class Place:
     async def close(self) -> None:
         for store in self._opened:
             await store.close()
-
-
-@pytest.fixture(scope="session")
-def migrated_postgres(postgres_server: PostgresServer) -> Iterator[str]:
-    """A database with the schema, to copy: much quicker than migrating for every test."""
-    url = postgres_server.create_database("migrated")
-    run_anywhere(lambda: migrate(url))
-    yield "migrated"
-    postgres_server.drop_database("migrated")
 
 
 @pytest.fixture

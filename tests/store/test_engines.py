@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pysqlite3.dbapi2 as pysqlite
 import pytest
 from sqlalchemy import text
+from sqlalchemy.pool import NullPool
 
 from prefs.core.entries import Identifier
 from prefs.core.errors import Refused, SchemaOutdated, StoreUnavailable
 from prefs.migrations import migrate
 from prefs.ports import Once, Store
-from prefs.store.engines import Outcome, wal_safe
+from prefs.store.engines import Outcome, parse, sqlite_engine, wal_safe
 from prefs.store.runners import PATIENCE_SLICES
 from prefs.store.sql import PURGE_EVERY, SqlStore
 from prefs.store.waiting import SLICE_S
@@ -350,3 +353,24 @@ async def test_an_empty_database_is_not_opened(sqlite_url: str, postgres_url: st
         with pytest.raises(SchemaOutdated, match="guestprefs migrate"):
             await SqlStore.open(url, SetClock())
     assert await asyncio.to_thread(os.listdir, tmp_path) == []
+
+
+def test_many_may_open_a_new_sqlite_file_at_once(tmp_path: Path) -> None:
+    """Turning a new file to WAL is a lock that SQLite does not always wait for: one opening of 300 was refused."""
+    opening = threading.Barrier(8)
+
+    def open_one(url: str) -> str:
+        engine = sqlite_engine(parse(url), begin="BEGIN IMMEDIATE", poolclass=NullPool)
+        opening.wait()
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS probe (id INTEGER)")
+            return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar())
+
+    with ThreadPoolExecutor(8) as threads:
+        modes = {
+            mode
+            for attempt in range(200)
+            for mode in threads.map(open_one, [f"sqlite:///{tmp_path}/new-{attempt}.db"] * 8)
+        }
+
+    assert modes == {"wal"}
