@@ -5,11 +5,12 @@ rules look at it, the query and the language, both as they were sent. Values are
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from api.schemas.representations import MEDIA_TYPE, headers_of
 from prefs.core.callers import Caller, Role
+from prefs.ports import Traced
 
 PATH_START, PATH_END = "/v1/guests/", "/preferences"
 ROUTE = PATH_START + "{guest}" + PATH_END
@@ -23,13 +24,14 @@ type RawHeaders = list[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedAnswer:
-    """`until`: when time alone may change it. Headers are whole but for the request's own id."""
+    """`until`: when time alone may change it. Headers are whole but for the request's own id;
+    an item of a batch has none."""
 
     content: bytes
-    etag: str
     until: datetime
-    headers: RawHeaders
-    headers_unchanged: RawHeaders  # of a 304
+    etag: str = ""
+    headers: RawHeaders = field(default_factory=list)
+    headers_unchanged: RawHeaders = field(default_factory=list)  # of a 304
 
     @property
     def size_bytes(self) -> int:
@@ -47,7 +49,12 @@ def prepare(content: bytes, etag: str, version: int | None, until: datetime) -> 
     owed = {**headers_of(version, etag), "cache-status": cache_status("local")}
     raw = [(name.encode(), value.encode()) for name, value in owed.items()]
     body = [(b"content-length", str(len(content)).encode()), (b"content-type", MEDIA_TYPE.encode())]
-    return PreparedAnswer(content, etag, until, [*raw, *body], raw)
+    return PreparedAnswer(content, until, etag, [*raw, *body], raw)
+
+
+def age_of(reads: Traced | None) -> dict[str, str]:
+    """What an answer owes its reader where the store was gone and stale knowledge had to do."""
+    return {"age": str(int(reads.age_s) + 1)} if reads is not None and reads.age_s else {}
 
 
 def cache_status(tier: str) -> str:

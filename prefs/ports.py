@@ -4,7 +4,7 @@ Every method of `Store` may raise `StoreUnavailable`, and no other error of a li
 raises is in the tree of `prefs.core.errors` and is named at the method.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -103,6 +103,14 @@ class Committed:
     gone_after: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What an answer about one of many guests was made for; `stay` is empty where there is none."""
+
+    property: str
+    stay: str
+
+
 class Tiers(Protocol):
     """What a store with tiers offers beside `Store`, for the hot read."""
 
@@ -115,8 +123,15 @@ class Tiers(Protocol):
         """The answer laid down under this name, if every value it was made from may be told this moment."""
         ...
 
-    def prepare(self, reads: Traced, guest: str, name: Hashable, answer: Any, size_bytes: int) -> None:
-        """Lay down an answer that was made from what these reads told, and from nothing else that can change."""
+    def prepared_of(self, guests: Iterable[str], name: Hashable) -> dict[str, Any]:
+        """The same for many, at one moment; guests without one are left out."""
+        ...
+
+    def prepare(
+        self, reads: Traced, guest: str, name: Hashable, answer: Any, size_bytes: int, place: Place | None = None
+    ) -> None:
+        """Lay down an answer made from what these reads told, and from nothing else that can change. Where they told of
+        many guests, `place` says which parts are this one's."""
         ...
 
     async def withdraw(self, guest: str, apply: "Apply", once: Once | None = None) -> Committed:

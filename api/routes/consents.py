@@ -32,7 +32,10 @@ async def grant_consent(
     response_model=shapes.Guest,
     responses={
         **answers(shapes.GUEST_EXAMPLE),
-        **answers(shapes.GUEST_EXAMPLE, 202, "Withdrawn; a copy that could not be reached is gone by `effective_by`."),
+        202: {
+            **answers(shapes.GUEST_EXAMPLE, 202, "Withdrawn; any copy out of reach is gone by `effective_by`.")[202],
+            "model": shapes.Guest,
+        },
     },
 )
 async def withdraw_consent(

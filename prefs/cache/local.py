@@ -121,6 +121,18 @@ class LocalTier:
         kept.used = True
         return kept
 
+    def ready(self, key: str, name: Hashable, version: int = 0) -> Prepared | None:
+        """The answer laid beside a value, if it and all others it was made from are fresh and still the very same."""
+        kept = self.fresh(key, version)
+        found = kept.prepared.get(name) if kept is not None else None
+        if found is None:
+            return None
+        for part, value in found.parts:
+            present = self.fresh(part)
+            if present is None or present.value is not value:
+                return None
+        return found
+
     def stale(self, key: str, version: int = 0) -> tuple[Kept, float] | None:
         """For answers while SQL is down: what was known, and how long ago it was last known to be true."""
         kept = self._kept.get(key)

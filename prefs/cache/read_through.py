@@ -27,7 +27,7 @@ from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import StoreUnavailable
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Committed, Once, Record, Store, Traced, Usage
+from prefs.ports import Apply, Clock, Committed, Once, Place, Record, Store, Traced, Usage
 
 _TWO_VALUES = object()  # told for one key in one request: equal to nothing that is kept
 _TIERS = (Tier.LOCAL, Tier.SHARED, Tier.STORE, Tier.STALE)  # from near to far
@@ -124,26 +124,40 @@ class CachedStore:
 
     def prepared(self, guest: str, name: Hashable, min_version: int = 0) -> Any | None:
         """The answer laid down under this name, if every value it was made from may be served this moment."""
-        local, key = self._local, GUEST + ":" + guest
-        kept = self.at_hand(key, min_version)
-        if local is None or kept is None:
+        if self._local is None:
             return None
-        found = kept.prepared.get(name)
+        self._local.attend()
+        found = self._local.ready(GUEST + ":" + guest, name, min_version)
         if found is None:
             return None
-        for part, value in found.parts:
-            present = local.fresh(part)
-            if present is None or present.value is not value:
-                return None
         self._metrics.served("prepared", Tier.LOCAL)
         return found.answer
 
-    def prepare(self, reads: Traced, guest: str, name: Hashable, answer: Any, size_bytes: int) -> None:
-        """Lay down an answer that was made from what these reads told, and from nothing else that can change."""
-        key = GUEST + ":" + guest
+    def prepared_of(self, guests: Iterable[str], name: Hashable) -> dict[str, Any]:
+        """The same for many, at one moment; guests without one are left out."""
+        if self._local is None:
+            return {}
+        self._local.attend()
+        ready = {guest: self._local.ready(GUEST + ":" + guest, name) for guest in guests}
+        found = {guest: prepared.answer for guest, prepared in ready.items() if prepared is not None}
+        self._metrics.served("prepared", Tier.LOCAL, len(found))
+        return found
+
+    def prepare(
+        self, reads: Traced, guest: str, name: Hashable, answer: Any, size_bytes: int, place: Place | None = None
+    ) -> None:
+        """Lay down an answer made from what these reads told, and from nothing else that can change. Where they told of
+        many guests, `place` says which parts are this one's."""
+        key, parts = GUEST + ":" + guest, reads.parts
+        if place is not None:
+            own = [CATALOGUE, PROPERTY + ":" + place.property, key, STAYS + ":" + guest]
+            own += [LIVE + ":" + place.stay] if place.stay else []
+            if any(part not in parts for part in own):
+                return
+            parts = {part: parts[part] for part in own}
         kept = self.at_hand(key)
-        if self._local is not None and kept is not None and reads.parts.get(key) is kept.value:
-            self._local.prepare(key, kept, name, Prepared(answer, tuple(reads.parts.items()), size_bytes))
+        if self._local is not None and kept is not None and parts.get(key) is kept.value:
+            self._local.prepare(key, kept, name, Prepared(answer, tuple(parts.items()), size_bytes))
 
     async def answer(
         self, keys: Iterable[str], level: Freshness, min_version: int = 0, stale: bool = False

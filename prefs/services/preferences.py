@@ -3,15 +3,14 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from prefs.core import disclosure, edits, patches, presses
+from prefs.core import edits, patches, presses
 from prefs.core.callers import Caller, Role
 from prefs.core.catalogue import GUEST_SURFACE, Catalogue
-from prefs.core.changes import Change, KeyChange, Written
-from prefs.core.contradictions import Warned
+from prefs.core.changes import Written
 from prefs.core.edits import Author, Edited
 from prefs.core.entries import Document, Entry, ProvenanceKind, Scope, ScopeKind
 from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound, PrefsError
@@ -36,6 +35,7 @@ from prefs.services.surroundings import (
     require,
     surface_of,
 )
+from prefs.services.telling import show_change, show_warning
 
 BATCH_MAX = 1000
 HISTORY_MAX = 200
@@ -53,6 +53,20 @@ WRITES: Mapping[tuple[Role, str], tuple[ProvenanceKind, tuple[ScopeKind, ...]]] 
         (ScopeKind.PROFILE, ScopeKind.BRAND, ScopeKind.PROPERTY, ScopeKind.STAY),
     ),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One guest of a batch: the answer and the stay it is for, or the problem of this guest as code and detail."""
+
+    guest: str
+    answer: Answer | None = None
+    stay: str = ""
+    problem: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return self.answer.body if self.answer else {"guest": self.guest, "problem": dict(self.problem)}
 
 
 class Preferences:
@@ -79,7 +93,7 @@ class Preferences:
     ) -> Answer:
         """What applies to a guest, for the caller's surface. Raises NotFound, NotAllowed, InvalidEdit.
 
-        With `reads`, an answer about now says until when time alone cannot change it (`holds_until`)."""
+        An answer about now says until when time alone cannot change it (`holds_until`)."""
         require(caller, *Role)
         asked_at = self.clock.now()
         known, stays = await self.surroundings.reach(caller, guest, reads)
@@ -90,13 +104,10 @@ class Preferences:
         )
         document = await self.surroundings.document(known, reads)
         live = await (reads or self.store).live(facts.stay.id) if facts.stay else ()
-        if reads is not None and reads.age_s > STALE_CONSENT_S:
-            document = replace(document, consents=())  # it may have been withdrawn since
+        document = _with_lasting_consents(document, reads)
         labels, surface = spoken(catalogue, language), surface_of(caller)
         answer = _shown(catalogue, document, facts, surface, labels, keys=keys, live=live, explain=explain)
-        if reads is None or at is not None or answer.valid_until is None:
-            return answer
-        return replace(answer, holds_until=min([answer.valid_until, *turns(stays, asked_at)]))
+        return _holding(answer, stays, asked_at, at)
 
     async def batch(
         self,
@@ -107,7 +118,8 @@ class Preferences:
         keys: Sequence[str] | None = None,
         at: datetime | None = None,
         language: str = "en",
-    ) -> list[dict[str, Any]]:
+        reads: Traced | None = None,
+    ) -> list[Item]:
         """The same for many guests of one property, in the order asked; a guest that fails does not fail the rest.
 
         Raises NotFound for the property, InvalidEdit for the request as a whole.
@@ -116,7 +128,7 @@ class Preferences:
             raise InvalidEdit([Fault("/guests", "TOO_MANY", f"must have at most {BATCH_MAX} elements")])
         if caller.role in AT_A_PROPERTY and not caller.properties:
             raise NotAllowed("The token names no property.")
-        now, catalogue = self.clock.now(), await self.catalogues.current()
+        now, catalogue = self.clock.now(), await self.catalogues.current(reads)
         with _named_in_body():
             moment = self.surroundings.moment(at)
             _refuse_unknown(catalogue, keys)
@@ -127,28 +139,31 @@ class Preferences:
             place = next(iter(caller.properties))
         if place is not None and caller.role in AT_A_PROPERTY and place not in caller.properties:
             raise no_property()
-        declared = await self.surroundings.property(place, catalogue) if place else None
+        declared = await self.surroundings.property(place, catalogue, reads) if place else None
         known = {guest: guest_id(guest) for guest in guests}
         wanted = list(dict.fromkeys(known.values()))
+        source = reads or self.store
         # Asked for in one tick, so that tiers fetch both together.
-        stays, read = await asyncio.gather(self.store.stays_of(wanted), self.store.get_many(wanted))
+        stays, read = await asyncio.gather(source.stays_of(wanted), source.get_many(wanted))
         if caller.role in AT_A_PROPERTY:
             stays = {guest: [s for s in found if s.property == place] for guest, found in stays.items()}
         reachable = [guest for guest in wanted if caller.may_reach(guest, stays.get(guest, []), now)]
         documents = {guest: read[guest] for guest in reachable if guest in read}
         here = {guest: current(stays.get(guest, []), place, moment) if place else None for guest in reachable}
-        live = await self.store.live_of([stay.id for stay in here.values() if stay])
+        live = await source.live_of([stay.id for stay in here.values() if stay])
         labels, surface = spoken(catalogue, language), surface_of(caller)
-        items: list[dict[str, Any]] = []
+        items: list[Item] = []
         for guest in guests:
             document = documents.get(known[guest])
             if document is None:
-                items.append({"guest": guest, "problem": _problem(no_guest())})
+                items.append(Item(guest, problem=_problem(no_guest())))
                 continue
-            stay = here[document.guest]
+            document, stay = _with_lasting_consents(document, reads), here[document.guest]
             pressed = live.get(stay.id, ()) if stay else ()
-            facts = Facts(moment, declared, stay)
-            items.append(_shown(catalogue, document, facts, surface, labels, keys=keys, live=pressed).body)
+            answer = _shown(
+                catalogue, document, Facts(moment, declared, stay), surface, labels, keys=keys, live=pressed
+            )
+            items.append(Item(guest, _holding(answer, stays[document.guest], now, at), stay.id if stay else ""))
         return items
 
     async def patch(
@@ -233,7 +248,7 @@ class Preferences:
         found = await self.store.history(known, limit + 1, int(cursor) if cursor else None)
         page, surface = found[:limit], surface_of(caller)
         places = places_of(caller, stays)
-        changes = [_show_change(catalogue, change, surface, document.purposes, places) for change in page]
+        changes = [show_change(catalogue, change, surface, document.purposes, places) for change in page]
         body: dict[str, Any] = {"changes": [c for c in changes if c["keys"] or surface == GUEST_SURFACE]}
         body["next_cursor"] = str(page[-1].version) if len(found) > limit else None
         return Answer(body, document.version)
@@ -291,7 +306,7 @@ class Preferences:
     ) -> Written:
         labels = spoken(catalogue, language)
         shown = _shown(catalogue, edited.document, facts, surface, labels, keys=edited.touched, live=live)
-        body = {**shown.body, "warnings": [_show_warning(catalogue, warned, labels) for warned in edited.warnings]}
+        body = {**shown.body, "warnings": [show_warning(catalogue, warned, labels) for warned in edited.warnings]}
         body.pop("valid_until", None)
         return Written(edited.document, edited.change, body)
 
@@ -349,6 +364,17 @@ def _shown(
     return Answer(body, document.version, resolved.valid_until)
 
 
+def _with_lasting_consents(document: Document, reads: Traced | None) -> Document:
+    """What is read while the store is gone may be a copy from before a consent was withdrawn."""
+    return replace(document, consents=()) if reads is not None and reads.age_s > STALE_CONSENT_S else document
+
+
+def _holding(answer: Answer, stays: Sequence[Stay], asked_at: datetime, at: datetime | None) -> Answer:
+    if at is not None or answer.valid_until is None:
+        return answer
+    return replace(answer, holds_until=min([answer.valid_until, *turns(stays, asked_at)]))
+
+
 def _answered(written: Written) -> Answer:
     body = dict(written.answer)
     version = body.get("version")
@@ -357,34 +383,3 @@ def _answered(written: Written) -> Answer:
 
 def _problem(error: PrefsError) -> dict[str, str]:
     return {"code": error.code, "detail": str(error)}
-
-
-def _show_warning(catalogue: Catalogue, warned: Warned, labels: Labels) -> dict[str, Any]:
-    key_labels = labels.keys.get(warned.key)
-    choices = key_labels.choices if key_labels else {}
-    word = choices.get(str(warned.value), str(warned.value))
-    text = labels.warnings.get(warned.code, "").replace("{value}", word)
-    return {"key": warned.key, "code": warned.code, "entry": warned.entry, "text": text}
-
-
-def _show_change(
-    catalogue: Catalogue, change: Change, surface: str, purposes: frozenset[str], places: frozenset[Scope] | None
-) -> dict[str, Any]:
-    def sides(key_change: KeyChange) -> dict[str, Any]:
-        before, after = (
-            disclosure.show_entries(catalogue, entries, surface, purposes, places)
-            for entries in (key_change.removed, key_change.added)
-        )
-        return {"key": key_change.key, "before": before, "after": after}
-
-    keys = [shown for key_change in change.keys if (shown := sides(key_change))["before"] or shown["after"]]
-    return {
-        "version": change.version,
-        "at": write_instant(change.at),
-        "actor": change.actor,
-        "role": change.role,
-        "surface": change.surface,
-        "action": change.action.value,
-        "note": change.note,
-        "keys": keys,
-    }

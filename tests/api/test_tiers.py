@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import Any, Protocol
 
+import httpx2
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy import event
@@ -131,6 +134,35 @@ async def test_a_consent_withdrawn_without_the_cache_says_by_when_it_is_gone(
     assert withdrawn.status_code == 202
     assert withdrawn.json()["effective_by"] > clock.now().isoformat()
     assert withdrawn.json()["consents"] == []
+
+
+async def test_a_batch_from_prepared_items_is_the_same_to_the_byte(open_front: OpenFront, clock: StandingClock) -> None:
+    """Half of the guests change between two rounds, and time goes by; a house that keeps nothing is asked the same."""
+    (front, _), (bare, _) = await open_front(), await open_front(f"redis://127.0.0.1:{free_port()}")
+    await front.new_property(PROPERTY)
+    guests = [await front.new_guest() for _ in range(8)]
+    for number, guest in enumerate(guests[:6]):
+        await front.new_stay(guest, f"stay-{number}")
+    asked = {"guests": [*guests, "gst_" + "0" * 32, guests[0]], "property": PROPERTY}
+    seen = set()
+    for hour in range(0, 24, 4):
+        for guest in guests[::2]:
+            await front.prefer(guest, {WARMTH: 17 + hour % 9, NIGHT: 18})
+        callers = (front.staff(), front.staff("housekeeping"), front.device(), front.service(), front.guest(guests[0]))
+        for token in callers:
+            for keys in ({}, {"keys": [WARMTH]}):
+                rounds = [await front.call("POST", "/v1/preferences/batch", token, asked | keys) for _ in range(3)]
+                expected = await bare.call("POST", "/v1/preferences/batch", token, asked | keys)
+                shown = [without_request_ids(response) for response in (*rounds, expected)]
+                assert shown[0] == shown[1] == shown[2] == shown[3]
+                seen.add(shown[0])
+        clock.pass_by(timedelta(hours=4))
+    assert len(seen) > 20
+
+
+def without_request_ids(response: httpx2.Response) -> str:
+    assert response.status_code == 200
+    return re.sub(r'"request_id":"[0-9a-f]{32}"', "", response.text)
 
 
 async def test_a_batch_costs_one_statement_a_table(open_front: OpenFront, valkey_url: str) -> None:

@@ -212,6 +212,40 @@ class TestDoctor:
         assert re.search("WRONG +Database", done.stdout)
         assert "secret" not in done.stdout + done.stderr
 
+    def test_the_cache_is_looked_at(self, migrated: Path, postgres_url: str, valkey_url: str) -> None:
+        on_postgres = {"DATABASE_URL": postgres_url}
+        assert guestprefs(migrated, "migrate", environ=on_postgres).returncode == 0
+        for redis_url, said, code in (
+            ("", "Cache: none; every read goes to the database", 0),
+            (valkey_url, "64 MiB in each process, and redis://", 0),
+            (f"redis://:secret@127.0.0.1:{free_port()}", "does not answer", 1),
+        ):
+            done = guestprefs(migrated, "doctor", environ={**on_postgres, "REDIS_URL": redis_url})
+            assert (said in done.stdout, done.returncode) == (True, code), done.stdout
+            assert "secret" not in done.stdout + done.stderr
+        assert not (migrated / "data" / "cache.key").exists(), "looking makes nothing"
+
+    def test_a_cache_key_that_is_none_is_named(self, migrated: Path, postgres_url: str, valkey_url: str) -> None:
+        environ = {"DATABASE_URL": postgres_url, "REDIS_URL": valkey_url}
+        assert guestprefs(migrated, "migrate", environ=environ).returncode == 0
+        (migrated / "data" / "cache.key").write_text("my secret")
+        for words in (("doctor",), ("seed", "--guests", "1")):
+            done = guestprefs(migrated, *words, environ=environ)
+            assert done.returncode == 1
+            assert "cache.key is not a cache key" in done.stdout + done.stderr
+            assert "my secret" not in done.stdout + done.stderr
+
+    def test_a_cache_key_is_made_once_for_its_owner_alone(self, migrated: Path, postgres_url: str) -> None:
+        environ = {"DATABASE_URL": postgres_url, "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
+        key = migrated / "data" / "cache.key"
+        assert guestprefs(migrated, "migrate", environ=environ).returncode == 0
+        made = set()
+        for _ in range(2):
+            assert guestprefs(migrated, "seed", "--guests", "1", environ=environ).returncode == 0
+            made.add(key.read_text())
+        assert len(made) == 1 and len(bytes.fromhex(made.pop())) == 32
+        assert key.stat().st_mode & 0o777 == 0o600
+
 
 class TestCatalogue:
     def test_what_ships_is_in_order(self, tmp_path: Path) -> None:

@@ -278,7 +278,8 @@ async def test_a_batch_answers_in_order_and_a_guest_that_fails_does_not_fail_the
     await house.state(ben, {WARMTH: 17})
     await house.preferences.patch(device(), ben, "room", {WARMTH: 25})
     asked = [ben, eva, "not an id", ana, NOBODY, ben]
-    items = await house.preferences.batch(device(), asked, property="dallas", keys=[WARMTH])
+    batch = await house.preferences.batch(device(), asked, property="dallas", keys=[WARMTH])
+    items = [item.body for item in batch]
     assert [item["guest"] for item in items] == asked
     assert [item["preferences"][WARMTH]["value"] if "preferences" in item else None for item in items] == [
         *(25.0, None, None, 20.0),

@@ -228,6 +228,6 @@ async def test_a_reason_at_one_property_is_none_at_another(house: House) -> None
     with pytest.raises(NotFound):
         await house.preferences.patch(both, ana, "property:paris", {WARMTH: 20}, provenance="observed")
     (item,) = await house.preferences.batch(both, [ana], property="paris")
-    assert item["problem"]["code"] == "NOT_FOUND"
+    assert item.problem["code"] == "NOT_FOUND"
     (item,) = await house.preferences.batch(both, [ana], property="dallas")
-    assert "preferences" in item
+    assert "preferences" in item.body
