@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import psutil
@@ -18,7 +18,7 @@ HOT = 100  # guests that are read over and over
 SPREAD = 5_000  # guests that are read once in a while, from anywhere in the store
 MEMORY_GUESTS = 4_000
 WARM_GUESTS = 500  # read before the first look, so that what is made once is not counted
-_OFFERED = 0.3  # of what the smallest store took closed-loop
+_OFFERED = 0.3  # of what the slowest took closed-loop
 
 
 @dataclass(slots=True)
@@ -51,30 +51,35 @@ class Growth:
         return Finding(self.factor(call), note + ("" if full else "; GROWTH=full asks for 1,000,000"), counts=full)
 
 
-def measure(house: House, template: str, sizes: Sequence[int], rounds: int, seconds: float, say: Say) -> Growth:
-    """The store must hold no copies yet beyond the first `sizes[0]`."""
-    growth, stored, rate = Growth(house.engine), sizes[0], 0.0
-    for size in sizes:
-        if size > stored:
-            say(f"storing {size - stored:,} more guests")
-            guests.load(house, template, stored, size)
-            stored = size
+def measure(houses: Mapping[int, House], rounds: int, seconds: float, say: Say) -> Growth:
+    """A house for each number of guests stored, asked in turn: what else the machine does falls on all sizes alike."""
+    growth = Growth(next(iter(houses.values())).engine)
+    contenders, hot = [], {}
+    for size, house in houses.items():
         chance = random.Random(size)
         anywhere = [chance.randrange(size) for _ in range(SPREAD)]
-        hot, miss = guests.reads(house, range(HOT)), guests.reads(house, anywhere, fresh=True)
+        hot[size], miss = guests.reads(house, range(HOT)), guests.reads(house, anywhere, fresh=True)
         growth.miss_tier = growth.miss_tier or tier_of(house, miss[0])
-        calls = [
-            Contender(house, "hot", hot),
-            Contender(house, "miss", miss),
-            Contender(house, "batch", [guests.batch(house, anywhere[:100])]),
-            Contender(house, "write", targets=guests.writes(house, sorted(set(anywhere))[-200:])),
+        written = guests.writes(house, sorted(set(anywhere))[-200:])
+        contenders += [
+            Contender(house, f"hot {size}", hot[size]),
+            Contender(house, f"miss {size}", miss),
+            Contender(house, f"batch {size}", [guests.batch(house, anywhere[:100])]),
+            Contender(house, f"write {size}", targets=written),
         ]
-        group = in_turn(f"{size:,} guests", calls, rounds, seconds, say)
-        for call, each in group.rounds.items():
-            growth.note(call, size, 1e6 / each.best.rate if each.best.rate else math.nan)
-        rate = rate or group.rounds["hot"].best.rate * _OFFERED
-        tails = [percentile(load.opened(house.port, hot, seconds, rate).counts, 0.99) for _ in range(rounds)]
-        growth.note("hot p99", size, min(tails))
+    contenders.sort(key=lambda each: each.label.split()[0])  # the sizes of one call right after each other
+    group = in_turn(f"growth on {growth.engine}", contenders, rounds, seconds, say)
+    for label, each in group.rounds.items():
+        call, stored = label.split()
+        growth.note(call, int(stored), 1e6 / each.best.rate if each.best.rate else math.nan)
+    rate = _OFFERED * min(group.rounds[f"hot {size}"].best.rate for size in houses)
+    tails: dict[int, list[float]] = {size: [] for size in houses}
+    for _ in range(rounds):
+        for size, house in houses.items():
+            seen = load.opened(house.port, hot[size], seconds, rate).counts
+            tails[size].append(percentile(seen, 0.99))
+    for size, seen_p99 in tails.items():
+        growth.note("hot p99", size, min(seen_p99))
     return growth
 
 

@@ -33,8 +33,12 @@ def facts() -> dict[str, str]:
         "pinning": pinned + "; databases and caches are left to the system",
         "generator": "wrk (writes, batches with a body and open loop: own)" if WRK else "own, raw sockets",
         "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
-        "load average": " ".join(f"{part:.1f}" for part in os.getloadavg()),
+        "load average": load_average(),
     }
+
+
+def load_average() -> str:
+    return " ".join(f"{part:.1f}" for part in os.getloadavg())
 
 
 def _git(*words: str) -> str:

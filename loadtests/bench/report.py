@@ -24,7 +24,7 @@ type Rows = list[list[str]]
 class Outcome:
     """All that a run found."""
 
-    facts: Mapping[str, str]
+    facts: dict[str, str]
     judged: list[Judged] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     tails: dict[str, Counts] = field(default_factory=dict)

@@ -59,16 +59,9 @@ class Grounds:
         self._stack = ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="guestprefs-bench-"))
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        self._valkey: ValkeyServer | None = None
 
     def close(self) -> None:
         self._stack.close()
-
-    @property
-    def valkey(self) -> ValkeyServer:
-        if self._valkey is None:
-            self._valkey = self._stack.enter_context(ValkeyServer())
-        return self._valkey
 
     def run(self, name: str, command: list[str], port: int, **environment: str) -> Place:
         """Start a program that listens on `port` and come back when it does."""
@@ -98,22 +91,27 @@ class Grounds:
         program = shutil.which("webdis")
         if program is None:
             return None
-        fill(self.valkey.port, document, keys)
+        valkey = self._stack.enter_context(ValkeyServer())
+        fill(valkey.port, document, keys)
         port, settings = free_port(), self.folder / "webdis.json"
-        store = {"redis_host": "127.0.0.1", "redis_port": self.valkey.port, "database": 6, "pool_size": 5}
+        store = {"redis_host": "127.0.0.1", "redis_port": valkey.port, "database": 6, "pool_size": 5}
         face = {"http_host": "127.0.0.1", "http_port": port, "threads": 1, "daemonize": False}
         more = {"verbosity": 0, "logfile": str(self.folder / "webdis.out"), "http_max_request_size": 1 << 20}
         settings.write_text(json.dumps({**store, **face, **more}), encoding="utf-8")
         return self.run("webdis", [program, str(settings)], port)
 
-    def house(self, engine: str) -> House:
-        """`guestprefs serve --demo`, on SQLite, or on PostgreSQL with Valkey; both make every write durable."""
-        name, data = f"guestprefs-{engine}", self.folder / f"data-{engine}"
+    def house(self, engine: str, mark: str = "") -> House:
+        """`guestprefs serve --demo`, on SQLite, or on PostgreSQL with Valkey; both make every write durable.
+
+        Each has databases and a cache of its own, since the guests of all have the same ids.
+        """
+        name, data = f"guestprefs-{engine}{mark}", self.folder / f"data-{engine}{mark}"
         environment = {"DRAIN_DELAY": "0", "LOG_LEVEL": "warning"}
         if engine == "postgresql":
             # The test server does not sync its disk; a write that is compared must.
             server = self._stack.enter_context(PostgresServer(fsync="on", full_page_writes="on"))
-            environment |= {"DATABASE_URL": server.create_database("bench"), "REDIS_URL": self.valkey.url()}
+            cache = self._stack.enter_context(ValkeyServer())
+            environment |= {"DATABASE_URL": server.create_database("bench"), "REDIS_URL": cache.url()}
         else:
             environment |= {"DATABASE_URL": "", "REDIS_URL": ""}
         port = free_port()
