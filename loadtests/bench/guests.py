@@ -1,0 +1,149 @@
+"""Guests by the hundred thousand: one is made through the API, the rest are copies of its rows, made by the database.
+
+So every copy has exactly what the service itself would have stored, and a million of them take a minute, not hours.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import asyncpg
+from pysqlite3 import dbapi2
+from sqlalchemy import Table
+
+from loadtests.bench.started import House, ask
+from loadtests.bench.wire import ETAG, VALUE, Request, request
+from prefs.store.tables import CHANGE, ENTRY, GUEST, IDENTIFIER
+
+# Ten keys; the desk sees five of them and five defaults of the catalogue, which is ten keys again.
+TEN_KEYS = {
+    "climate.temperature.occupied": {"value": 21.5, "unit": "Cel"},
+    "climate.fan_mode": "auto",
+    "lighting.brightness": 40,
+    "lighting.arrival_scene": "relax",
+    "tv.volume_default": 20,
+    "bed.type": ["king"],
+    "room.floor_level": "high",
+    "room.quiet": True,
+    "housekeeping.frequency": "daily",
+    "privacy.name_display": "full",
+}
+CHUNK = 20_000
+MERGE_PATCH = "application/merge-patch+json"
+
+
+def guest_id(number: int) -> str:
+    """Rising like the ids of real guests, which begin with a time."""
+    return f"gst_019b0000000070008{number:015x}"
+
+
+def first_guest(house: House) -> str:
+    """The guest that the others are copies of."""
+    body = {"display_name": "Bench", "identifiers": [{"system": "bench", "id": "first"}]}
+    made = ask(house.port, request("/v1/guests", "POST", body, token=house.importer))
+    if made[0] != 201:
+        raise SystemExit(f"{house.name} made no guest: {made[2]!r}")
+    guest = str(json.loads(made[2])["guest"])
+    patch = request(f"/v1/guests/{guest}/preferences", "PATCH", TEN_KEYS, {"content-type": MERGE_PATCH}, house.importer)
+    written = ask(house.port, patch)
+    if written[0] != 200:
+        raise SystemExit(f"{house.name} refused the ten keys: {written[2]!r}")
+    return guest
+
+
+def load(house: House, template: str, first: int, after: int) -> None:
+    """Copies number `first` up to, not including, `after`."""
+    if house.engine == "sqlite":
+        _load_sqlite(house.database.removeprefix("sqlite:///"), template, first, after)
+    else:
+        asyncio.run(_load_postgresql(house.database.replace("+asyncpg", ""), template, first, after))
+
+
+def _load_sqlite(path: str, template: str, first: int, after: int) -> None:
+    connection = dbapi2.connect(path, timeout=30, isolation_level=None)
+    try:
+        for begin in range(first, after, CHUNK):
+            numbers = (
+                f"n(i) AS (SELECT {begin} UNION ALL SELECT i + 1 FROM n WHERE i < {min(begin + CHUNK, after) - 1})"
+            )
+            (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM change").fetchone()
+            connection.execute("BEGIN IMMEDIATE")
+            for table in (GUEST, ENTRY, IDENTIFIER, CHANGE):
+                target, source = _columns(table, "printf('%015x', i)", f"{position} + (i - {begin}) * 10 + t.version")
+                own = _own(table)
+                connection.execute(
+                    f'WITH RECURSIVE {numbers} INSERT INTO "{table.name}" ({target}) '
+                    f'SELECT {source} FROM n, "{table.name}" t WHERE t.{own} = ? ORDER BY i',
+                    (template,),
+                )
+            connection.execute("COMMIT")
+        connection.execute("ANALYZE")
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    finally:
+        connection.close()
+
+
+async def _load_postgresql(dsn: str, template: str, first: int, after: int) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        for begin in range(first, after, CHUNK):
+            end = min(begin + CHUNK, after) - 1
+            async with connection.transaction():
+                for table in (GUEST, ENTRY, IDENTIFIER, CHANGE):
+                    target, source = _columns(table, "lpad(to_hex(i), 15, '0')", "")
+                    await connection.execute(
+                        f'INSERT INTO "{table.name}" ({target}) SELECT {source} '
+                        f'FROM generate_series({begin}, {end}) i, "{table.name}" t '
+                        f"WHERE t.{_own(table)} = $1 ORDER BY i",
+                        template,
+                    )
+        await connection.execute("ANALYZE")
+    finally:
+        await connection.close()
+
+
+def _own(table: Table) -> str:
+    return "id" if table is GUEST else "guest_id"
+
+
+def _columns(table: Table, digits: str, position: str) -> tuple[str, str]:
+    """The columns to fill and what fills them: as the template has it, but for what must differ."""
+    guest = f"'{guest_id(0)[:-15]}' || {digits}"
+    different = {_own(table): guest}
+    if table is IDENTIFIER:
+        different["id"] = "'bench-' || i"
+    if table is CHANGE and position:
+        different["position"] = position
+    left_out = {"xid", *(() if position else ("position",))}
+    names = [column.name for column in table.c if column.name not in left_out]
+    target = ", ".join(f'"{name}"' for name in names)
+    return target, ", ".join(different.get(name, f't."{name}"') for name in names)
+
+
+# What is asked of guestprefs about these guests.
+
+
+def path_of(house: House, guest: str) -> str:
+    return f"/v1/guests/{guest}/preferences?property={house.property}"
+
+
+def reads(house: House, numbers: Sequence[int], fresh: bool = False) -> list[Request]:
+    """Reads by the desk; `fresh` says no-cache, which skips the local tier."""
+    headers = {"cache-control": "no-cache"} if fresh else {}
+    return [request(path_of(house, guest_id(n)), headers=headers, token=house.token) for n in numbers]
+
+
+def batch(house: House, numbers: Sequence[int]) -> Request:
+    body = {"guests": [guest_id(number) for number in numbers], "property": house.property}
+    return request("/v1/preferences/batch", "POST", body, token=house.token)
+
+
+def writes(house: House, numbers: Sequence[int]) -> list[tuple[Request, Request]]:
+    """One key with the entity tag of the answer before as its precondition; history is always written."""
+    headers = {"content-type": MERGE_PATCH, "if-match": ETAG.decode()}
+    body = b'{"tv.volume_default":' + VALUE + b"}"
+    pairs = []
+    for number in numbers:
+        path = f"/v1/guests/{guest_id(number)}/preferences"
+        pairs.append((request(path, token=house.importer), request(path, "PATCH", body, headers, token=house.importer)))
+    return pairs

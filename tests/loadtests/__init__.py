@@ -1,0 +1,1 @@
+"""Tests of the load tests' own arithmetic: a wrong ruler measures everything wrong."""
