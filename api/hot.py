@@ -25,9 +25,8 @@ VERSION_DIGITS_MAX = 15
 _GUEST = slice(len(PATH_START), len(PATH_START) + ID_LENGTH)
 _BEARER = b"Bearer "
 
-# What this file reads; any of them twice, and the typed route says which one counts.
-_READ = frozenset((b"authorization", b"accept-language", b"if-none-match", b"x-request-id", b"preferences-min-version"))
-# What this file leaves to the typed route: a wish for a fresher answer, and a body where none is expected.
+# What this file leaves to the typed route: a wish for a fresher answer, and a body where none is expected. A request that
+# sends any header twice goes there too, where it is known which one counts.
 _NOT_HERE = frozenset((b"cache-control", b"pragma", b"content-length", b"transfer-encoding"))
 
 
@@ -50,14 +49,9 @@ class HotRead:
         tiers: Tiers | None = house.tiers if house is not None else None
         if tiers is None:
             return None
-        given: dict[bytes, bytes] = {}
-        for name, value in scope["headers"]:
-            if name in _READ:
-                if name in given:
-                    return None
-                given[name] = value
-            elif name in _NOT_HERE:
-                return None
+        given: dict[bytes, bytes] = dict(scope["headers"])
+        if not _NOT_HERE.isdisjoint(given) or len(given) != len(scope["headers"]):
+            return None
         authorization = given.get(b"authorization", b"")
         least = given.get(b"preferences-min-version", b"0")
         if not authorization.startswith(_BEARER) or not least.isdigit() or len(least) > VERSION_DIGITS_MAX:

@@ -264,6 +264,19 @@ async def test_odd_headers_are_answered_as_ever(front: Front, guest: str, header
             assert told(hot) == told(plain)
 
 
+async def test_a_header_sent_twice_is_answered_as_ever(front: Front, guest: str) -> None:
+    token = front.guest(guest)
+    await read(front, guest, token, accept_language="th")
+    assert is_hot(await read(front, guest, token, accept_language="th"))
+    headers = [("authorization", f"Bearer {token}"), ("accept-language", "th"), ("accept-language", "ar")]
+    async with typed(front) as slow:
+        hot, plain = [
+            await one.http.get(f"/v1/guests/{guest}/preferences", headers=headers) for one in (front, slow)
+        ]
+    assert told(hot) == told(plain)
+    assert not is_hot(await read(front, guest, front.guest("gst_" + "1" * 32)))
+
+
 async def test_it_is_counted_like_any_other_read(front: Front, guest: str) -> None:
     token, series = front.guest(guest), 'guestprefs_requests_total{method="GET",route="/v1/guests/{guest}/preferences",'
     tiers = 'guestprefs_cache_served_total{kind="prepared",tier="local"}'
