@@ -64,7 +64,7 @@ def _arguments() -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rows", default="", help="only rows whose id holds one of these texts: hot,batch")
+    parser.add_argument("--rows", default="", help="only rows whose id holds one of these texts: hot/,batch")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each group; the best counts (default: 3)")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one measurement (default: 2)")
     parser.add_argument("--sizes", default="", help=f"guests stored, rising from {STORED}: {STORED},100000")

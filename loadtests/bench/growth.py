@@ -16,8 +16,8 @@ from loadtests.bench.started import House, Place, ask
 FULL = 1_000_000
 HOT = 100  # guests that are read over and over
 SPREAD = 5_000  # guests that are read once in a while, from anywhere in the store
-MEMORY_GUESTS = 4_000
-WARM_GUESTS = 500  # read before the first look, so that what is made once is not counted
+MEMORY_GUESTS = 2_000
+WARM_GUESTS = 300  # read before the first look, so that what is made once is not counted
 _OFFERED = 0.3  # of what the slowest took closed-loop
 
 
