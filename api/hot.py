@@ -25,8 +25,8 @@ VERSION_DIGITS_MAX = 15
 _GUEST = slice(len(PATH_START), len(PATH_START) + ID_LENGTH)
 _BEARER = b"Bearer "
 
-# What this file leaves to the typed route: a wish for a fresher answer, and a body where none is expected. A request that
-# sends any header twice goes there too, where it is known which one counts.
+# What this file leaves to the typed route: a wish for a fresher answer, and a body where none is expected. A request
+# that sends any header twice goes there too, where it is known which one counts.
 _NOT_HERE = frozenset((b"cache-control", b"pragma", b"content-length", b"transfer-encoding"))
 
 

@@ -270,9 +270,7 @@ async def test_a_header_sent_twice_is_answered_as_ever(front: Front, guest: str)
     assert is_hot(await read(front, guest, token, accept_language="th"))
     headers = [("authorization", f"Bearer {token}"), ("accept-language", "th"), ("accept-language", "ar")]
     async with typed(front) as slow:
-        hot, plain = [
-            await one.http.get(f"/v1/guests/{guest}/preferences", headers=headers) for one in (front, slow)
-        ]
+        hot, plain = [await one.http.get(f"/v1/guests/{guest}/preferences", headers=headers) for one in (front, slow)]
     assert told(hot) == told(plain)
     assert not is_hot(await read(front, guest, front.guest("gst_" + "1" * 32)))
 

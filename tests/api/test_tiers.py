@@ -23,6 +23,7 @@ from tests.api.conftest import opened
 from tests.api.front import PROPERTY, Front, StandingClock
 from tests.api.served import free_port
 from tests.api.test_hot import ALLERGENS, NIGHT, WARMTH, is_hot, read, told, typed
+from tests.cache.watched import Watched
 
 SECONDS_MAX = 10
 GUESTS = 100
@@ -134,6 +135,48 @@ async def test_a_consent_withdrawn_without_the_cache_says_by_when_it_is_gone(
     assert withdrawn.status_code == 202
     assert withdrawn.json()["effective_by"] > clock.now().isoformat()
     assert withdrawn.json()["consents"] == []
+
+
+async def test_while_the_store_is_gone_what_is_known_is_told_with_its_age(
+    settings: Settings, clock: StandingClock
+) -> None:
+    """Without Redis too. What a consent allows is told for a minute, for it may have been withdrawn meanwhile."""
+    watched: Any = Watched(await SqlStore.open(settings.database_url, clock))
+    redis_url = f"redis://127.0.0.1:{free_port()}"
+    store = cached(watched, clock, redis_url, cache_key(settings.cache_key), cold_guard_s=0)
+    async with opened(settings, clock, furnish(store, clock)) as front:
+        known, unknown = await front.new_guest(), await front.new_guest()
+        token = front.guest(known)
+        await front.ok("PUT", f"/v1/guests/{known}/consents/food_safety", token)
+        await front.prefer(known, {ALLERGENS: [{"code": "peanuts"}], NIGHT: 18})
+        before = await read(front, known, token)
+        assert "age" not in before.headers
+
+        watched.gone = True
+        stale = await read(front, known, token)
+        assert (stale.status_code, stale.content) == (200, before.content)
+        assert stale.headers["cache-status"] == "guestprefs; hit; detail=stale"
+        assert int(stale.headers["age"]) >= 1
+        assert (await read(front, unknown, front.guest(unknown))).status_code == 503
+        assert (await front.call("PATCH", f"/v1/guests/{known}/preferences", token, {NIGHT: 20})).status_code == 503
+
+        local: Any = store._local
+        for kept in local._kept.values():
+            kept.doubted_at -= 61
+        older = await read(front, known, token)
+        assert older.status_code == 200 and int(older.headers["age"]) > 60
+        assert older.json()["preferences"][ALLERGENS]["status"] == "withheld_no_consent"
+        assert older.json()["preferences"][NIGHT]["value"] == 18
+        for kept in local._kept.values():
+            kept.doubted_at -= 900
+        assert (await read(front, known, token)).status_code == 503
+
+        watched.gone = False
+        until = time.monotonic() + SECONDS_MAX
+        while (again := await read(front, known, token)).status_code != 200:
+            assert time.monotonic() < until
+        assert again.content == before.content and "age" not in again.headers
+    await store.close()
 
 
 async def test_a_batch_from_prepared_items_is_the_same_to_the_byte(open_front: OpenFront, clock: StandingClock) -> None:
