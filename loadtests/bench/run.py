@@ -197,5 +197,7 @@ def run(wish: Wish, say: Say) -> Outcome:
     finally:
         session.peers.close()
         grounds.close()
+    if machine.commit() != session.outcome.facts["commit"]:
+        session.outcome.facts["commit"] += f" (at the end of the run {machine.commit()}: two programs were measured)"
     session.outcome.facts["load average"] += f" before, {machine.load_average()} after: what else the machine did"
     return session.outcome
