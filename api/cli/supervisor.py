@@ -33,7 +33,6 @@ from prefs.settings import Settings
 APPLICATION = "api.app:create_app"
 PR_SET_PDEATHSIG = 1
 READY_POLL_S = 0.05
-DRAIN_REPEAT_S = 0.2
 READY_TIMEOUT_S = 60.0
 
 # The server's own words go the way of all others, in the same form.
@@ -115,22 +114,13 @@ class _Stopping:
             self._server.signal_handler_interrupt()
             return
         self.begun.set()
-        # Nobody routes by /readyz to a server that is stopped with Ctrl-C: there is nothing to wait for.
-        delay = 0.0 if signum == signal.SIGINT else self._delay
-        threading.Thread(target=self._drain, args=(time.monotonic() + delay,), daemon=True).start()
-
-    def _tell_all(self) -> None:
         for worker in list(self._server.wrks):
             _tell(worker.inner.pid, signal.SIGUSR1)
-
-    def _drain(self, until: float) -> None:
-        """Tell the workers again and again: one that was still starting did not hear it the first time."""
-        self._tell_all()
-        while (left := until - time.monotonic()) > DRAIN_REPEAT_S:
-            time.sleep(DRAIN_REPEAT_S)
-            self._tell_all()
-        time.sleep(max(0.0, left))
-        self._server.signal_handler_interrupt()
+        # Nobody routes by /readyz to a server that is stopped with Ctrl-C: there is nothing to wait for.
+        delay = 0.0 if signum == signal.SIGINT else self._delay
+        timer = threading.Timer(delay, self._server.signal_handler_interrupt)
+        timer.daemon = True
+        timer.start()
 
 
 def _tell(pid: int | None, what: signal.Signals) -> None:
