@@ -111,3 +111,4 @@ def _drain_on_signal(app: FastAPI) -> None:
         app.state.draining = True
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, drain)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})  # one sent while this process started is heard now

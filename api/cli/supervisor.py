@@ -69,7 +69,9 @@ def serve(settings: Settings, ready: Callable[[], None], application: str = APPL
     os.environ.update(settings.environment())
     # A worker starts from a clean interpreter: forking would copy this process's threads' locks and descriptors.
     multiprocessing.set_start_method("spawn", force=True)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # inherited: until a worker takes it, a drain must not kill it
+    # Inherited: a drain must not kill a worker that is still starting, but wait until it takes the signal.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     server = Server(
         application,
         address=settings.host,
