@@ -26,8 +26,6 @@ REQUEST_SECONDS = Histogram(
     buckets=BUCKETS,
 )
 IN_FLIGHT = Gauge("guestprefs_requests_in_flight", "Requests being answered now.")
-STORE_SECONDS = Histogram("guestprefs_store_seconds", "Time inside the store.", ["operation"], buckets=BUCKETS)
-STORE_FAILURES = Counter("guestprefs_store_failures", "Times the database did not answer.", ["operation"])
 PROBLEMS = Counter("guestprefs_problems", "Problem documents sent.", ["code"])
 
 # Without the values of local variables: those are tokens, guests and what they prefer.

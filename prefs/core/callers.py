@@ -33,9 +33,6 @@ class Caller:
     stay: str = ""
     permissions: frozenset[str] = frozenset()
 
-    def may_administer(self) -> bool:
-        return self.role is Role.OPERATOR
-
     def may_reach(self, guest: str, stays: Sequence[Stay], now: datetime) -> bool:
         """Whether this caller has a reason to see this guest at all; a no is told as not found."""
         match self.role:

@@ -41,13 +41,6 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
-    """A place in the feed: the position of the last change seen."""
-
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
 class Written:
     """What a write decided: the document it leaves and the change that led there; None where nothing changed.
 

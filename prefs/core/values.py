@@ -21,7 +21,6 @@ type Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?(-[A-Za-z0-9]{2,8})*", re.ASCII)
 LANGUAGE_MAX = 35
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Kind(Protocol):
