@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from api import errors
+from api.admission import Admission
 from api.auth import Verifier, load_keys
 from api.hot import HotRead
 from api.middleware import BodyLimit, Telemetry
@@ -58,6 +59,7 @@ def create_app(settings: Settings | None = None, house: House | None = None) -> 
     # The one added last is met first.
     app.add_middleware(BodyLimit)
     app.add_middleware(Telemetry)
+    app.add_middleware(Admission, at_once=settings.requests_at_once)
     for module in ROUTERS:
         app.include_router(module.router)
     app.mount(operations.DOCS_FILES, StaticFiles(directory=_DOCS_FILES))

@@ -88,6 +88,13 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(default=1, ge=1, le=256, description="Server processes.")
+    requests_at_once: int = Field(
+        default=64,
+        ge=1,
+        le=65536,
+        description="Requests that a process works on at once; more wait for a moment, then get 503 OVERLOADED. "
+        "Reads that lie ready in memory do not count.",
+    )
     drain_delay: float = Field(
         default=2.0,
         ge=0,

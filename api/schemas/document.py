@@ -30,6 +30,11 @@ _SHAPES: tuple[dict[str, Any], ...] = (
 _REF = "#/components/schemas/{model}"
 _ANY_READ = (401, 403, 404, 422, 503)
 _ANY_WRITE = (400, 401, 403, 404, 409, 412, 413, 415, 422, 503)
+_UNAVAILABLE = {
+    "description": "Nothing was done; ask again after `Retry-After`. The database does not answer (`STORE_UNAVAILABLE`), "
+    "more is asked than can be done (`OVERLOADED`), or this process is about to stop (`UNAVAILABLE`).",
+    "headers": {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}},
+}
 DESCRIPTION = """What applies to this guest, here, now, for this surface, and why.
 
 Every error is a problem document (RFC 9457) whose `code` programs may branch on. Writes take an `Idempotency-Key`.
@@ -70,7 +75,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         if path.startswith("/v1/"):
             for status in _ANY_READ if method == "get" else _ANY_WRITE:
                 responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
-        elif path == "/readyz":
+        elif path in ("/readyz", "/version"):
             responses["503"] = {"$ref": "#/components/responses/Problem503"}
     return document
 
@@ -103,4 +108,5 @@ def _problem_response(status: int) -> dict[str, Any]:
     )
     example = problems.build(status, code, problems.title_of(status) + ".", "0199d0f0c1a27cc0a4c3f1f2b6a7d0ff")
     content = {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}
-    return {"description": problems.title_of(status), "content": {problems.MEDIA_TYPE: content}}
+    described = {"description": problems.title_of(status), "content": {problems.MEDIA_TYPE: content}}
+    return described | _UNAVAILABLE if status == 503 else described

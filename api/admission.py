@@ -1,0 +1,157 @@
+"""How much is worked on at once. Beyond it a request waits for a moment, and then is told 503 OVERLOADED.
+
+A process that takes on more than it can do does all of it late, until callers give up and what it does is for nobody.
+So requests that are whole get a place, one of few; the others queue, first come, first served. How long one may queue
+depends on the queue (controlled delay, as CoDel does with packets): a burst may wait a while, but once the queue has
+not been empty for that long it is no burst, and waiting would only make everybody late. A refusal costs a few
+microseconds: it is sent ahead of everything else, from bytes that were made before.
+
+A place is taken only when the body has come, so that whoever sends slowly waits on his own time. What operators ask
+is always answered. The hot read is answered before this: it costs less than a refusal.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from api.middleware import BATCH_BYTES_MAX, GIVEN_ID, METHODS
+from api.schemas import problems
+from prefs import telemetry
+
+ALWAYS_ANSWERED = frozenset(("/livez", "/readyz", "/metrics"))
+AT_ONCE = 64  # far more than one core can serve, few enough that none of them is late by the others
+WAITING_MAX = 1024  # a bound for memory; time decides long before
+BURST_WAIT_S = 0.2  # how long a request may queue in a burst, and how long a queue may stand and be one
+STANDING_WAIT_S = 0.02  # how long it may queue once the queue stands
+
+STATUS, CODE = 503, "OVERLOADED"
+_DETAIL = "More is asked of this process than it can do; nothing was done. Try again in a moment."
+_ID = "@"
+_START, _END = problems.encode(problems.build(STATUS, CODE, _DETAIL, _ID)).split(f'"{_ID}"'.encode())
+_HEADERS = [
+    (name.encode(), value.encode())
+    for name, value in {"content-type": problems.MEDIA_TYPE, **problems.headers_of(STATUS)}.items()
+]
+
+_SHED = Counter("guestprefs_requests_shed", "Requests refused with 503 OVERLOADED.")
+_SHED_PROBLEMS = telemetry.PROBLEMS.labels(CODE)
+_UNDER_WAY = Gauge("guestprefs_admission_under_way", "Requests that have a place and are worked on.")
+_WAITING = Gauge("guestprefs_admission_waiting", "Requests that wait for a place.")
+_WAITED = Histogram(
+    "guestprefs_admission_wait_seconds", "Time that queued requests waited for a place.", buckets=telemetry.BUCKETS
+)
+
+
+class Admission:
+    """ASGI middleware; one event loop's, like everything it lets through."""
+
+    def __init__(self, app: ASGIApp, at_once: int = AT_ONCE, clock: Callable[[], float] = monotonic) -> None:
+        self.app = app
+        self._at_once = at_once
+        self._clock = clock
+        self._under_way = 0
+        self._queue: deque[tuple[float, asyncio.Future[bool]]] = deque()
+        self._empty_at = 0.0  # when the queue was last seen empty
+        _UNDER_WAY.set_function(lambda: self._under_way)
+        _WAITING.set_function(lambda: len(self._queue))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in ALWAYS_ANSWERED:
+            await self.app(scope, receive, send)
+            return
+        if self._under_way >= self._at_once and self._is_full():
+            await _shed(scope, send)
+            return
+        receive = await _whole(scope, receive)
+        if not await self._enter():
+            await _shed(scope, send)
+            return
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._leave()
+
+    async def _enter(self) -> bool:
+        """Take a place, waiting for one if need be. False when it took too long."""
+        if self._under_way < self._at_once:
+            self._under_way += 1
+            return True
+        if self._is_full():
+            return False
+        now = self._clock()
+        if not self._queue:
+            self._empty_at = now
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._queue.append((now, turn))
+        try:
+            admitted = await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.result():
+                self._leave()  # the place came together with the end of whoever waited for it
+            raise
+        _WAITED.observe(self._clock() - now)
+        return admitted
+
+    def _leave(self) -> None:
+        """Give the place to whoever has waited longest and not too long."""
+        self._send_away()
+        while self._queue:
+            _, turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(True)
+                return
+        self._under_way -= 1
+
+    def _is_full(self) -> bool:
+        self._send_away()
+        return len(self._queue) >= WAITING_MAX
+
+    def _send_away(self) -> None:
+        """Refuse those who have waited too long, whenever someone comes or goes."""
+        now = self._clock()
+        while self._queue:
+            since, turn = self._queue[0]
+            patience = STANDING_WAIT_S if now - self._empty_at > BURST_WAIT_S else BURST_WAIT_S
+            if not turn.done():
+                if now - since <= patience:
+                    return
+                turn.set_result(False)
+            self._queue.popleft()
+        self._empty_at = now
+
+
+async def _whole(scope: Scope, receive: Receive) -> Receive:
+    """Read the body, up to more than any route takes, and tell it again: no place is held for a slow sender."""
+    names = [name for name, _ in scope["headers"]]
+    if b"content-length" not in names and b"transfer-encoding" not in names:
+        return receive
+    messages: deque[Message] = deque()
+    read = 0
+    while read <= BATCH_BYTES_MAX:
+        message = await receive()
+        messages.append(message)
+        read += len(message.get("body", b""))
+        if not message.get("more_body"):
+            break
+
+    async def again() -> Any:
+        return messages.popleft() if messages else await receive()
+
+    return again
+
+
+async def _shed(scope: Scope, send: Send) -> None:
+    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+    named = (given if GIVEN_ID.fullmatch(given) else uuid7().hex).encode()
+    _SHED.inc()
+    _SHED_PROBLEMS.inc()
+    telemetry.REQUESTS.labels(scope["method"] if scope["method"] in METHODS else "other", "shed", str(STATUS)).inc()
+    body = b'%s"%s"%s' % (_START, named, _END)
+    await send({"type": "http.response.start", "status": STATUS, "headers": [*_HEADERS, (b"x-request-id", named)]})
+    await send({"type": "http.response.body", "body": body})

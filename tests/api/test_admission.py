@@ -1,0 +1,217 @@
+"""Admission: few at once, a short queue, then 503 OVERLOADED; operators are always answered, slow senders hold no
+place, and whoever hangs up gives his back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from api.admission import ALWAYS_ANSWERED, AT_ONCE, BURST_WAIT_S, STANDING_WAIT_S, WAITING_MAX, Admission
+from api.schemas import problems
+from prefs.settings import Settings
+
+type Ended = asyncio.Task[list[dict[str, Any]]]
+
+
+class Work:
+    """An application whose requests take until they are told to end, and a clock that moves when told."""
+
+    def __init__(self, at_once: int = 2) -> None:
+        self.now = 1000.0
+        self.under_way: list[asyncio.Event] = []
+        self.most = self.done = 0
+        self.bodies: list[bytes] = []
+        self.admission = Admission(self._work, at_once, lambda: self.now)
+
+    async def _work(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["headers"]:
+            self.bodies.append((await receive()).get("body", b""))
+        turn = asyncio.Event()
+        self.under_way.append(turn)
+        self.most = max(self.most, len(self.under_way))
+        try:
+            await turn.wait()
+        finally:
+            self.under_way.remove(turn)
+        self.done += 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def ask(
+        self, path: str = "/v1/guests", receive: Callable[[], Awaitable[Any]] | None = None, **headers: str
+    ) -> Ended:
+        raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "http", "path": path, "method": "GET", "headers": raw}
+        told: list[dict[str, Any]] = []
+
+        async def send(message: Any) -> None:
+            told.append(message)
+
+        async def run() -> list[dict[str, Any]]:
+            await self.admission(scope, receive or _nothing, send)
+            return told
+
+        task = asyncio.ensure_future(run())
+        await settle()
+        return task
+
+    async def end_one(self) -> None:
+        self.under_way[0].set()
+        await settle()
+
+
+async def _nothing() -> Any:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def status(ended: Ended) -> int | None:
+    return int(ended.result()[0]["status"]) if ended.done() else None
+
+
+async def test_few_are_worked_on_and_the_others_come_in_order() -> None:
+    work = Work(at_once=2)
+    asked = [await work.ask() for _ in range(5)]
+    assert len(work.under_way) == 2
+    for ended in range(5):
+        assert [status(one) for one in asked] == [200] * ended + [None] * (5 - ended)
+        await work.end_one()
+    assert [status(one) for one in asked] == [200] * 5
+    assert work.most == 2
+
+
+async def test_a_refusal_is_a_problem_with_retry_after_and_the_id_of_the_request() -> None:
+    work = Work(at_once=1)
+    await work.ask()
+    waiting = [await work.ask() for _ in range(WAITING_MAX)]
+    refused = await work.ask(x_request_id="mine-7")
+    start, body = refused.result()
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    problem = json.loads(body["body"])
+
+    assert start["status"] == problem["status"] == 503
+    assert headers["content-type"] == problems.MEDIA_TYPE
+    assert int(headers["retry-after"]) >= 1
+    assert problem["code"] == "OVERLOADED" and problem["type"] == "urn:guestprefs:problem:overloaded"
+    assert problem["request_id"] == headers["x-request-id"] == "mine-7"
+    assert list(problem) == list(problems.build(503, "X", "", ""))
+    other = json.loads((await work.ask()).result()[1]["body"])
+    assert len(other["request_id"]) == 32
+    for task in waiting:
+        task.cancel()
+
+
+async def test_a_burst_may_wait_a_while_and_no_longer() -> None:
+    work = Work(at_once=1)
+    await work.ask()
+    early, other = await work.ask(), await work.ask()
+    work.now += BURST_WAIT_S * 0.9
+    await work.end_one()
+    assert (status(early), status(other)) == (None, None)
+    assert len(work.under_way) == 1, "the early one has the place"
+    work.now += BURST_WAIT_S * 0.2
+    late = await work.ask()
+    await work.end_one()
+    assert (status(early), status(other), status(late)) == (200, 503, None)
+    assert len(work.under_way) == 1, "the late one has the place"
+
+
+async def test_a_queue_that_stands_is_no_burst() -> None:
+    """Whoever comes to it waits a short time or not at all."""
+    work = Work(at_once=1)
+    await work.ask()
+    for _ in range(20):  # one too many all the time
+        await work.ask()
+        work.now += BURST_WAIT_S / 10
+        await work.ask()
+        await work.end_one()
+    last = await work.ask()
+    work.now += STANDING_WAIT_S * 2
+    await work.end_one()
+    assert status(last) == 503
+
+
+async def test_a_queue_that_was_empty_is_a_burst_again() -> None:
+    work = Work(at_once=1)
+    await work.ask()
+    await work.ask()
+    work.now += BURST_WAIT_S * 5
+    await work.end_one()
+    assert work.under_way == []
+    await work.ask()
+    burst = await work.ask()
+    work.now += BURST_WAIT_S * 0.9
+    await work.end_one()
+    assert status(burst) is None and len(work.under_way) == 1
+
+
+@pytest.mark.parametrize("path", sorted(ALWAYS_ANSWERED))
+async def test_what_operators_ask_is_always_answered(path: str) -> None:
+    work = Work(at_once=1)
+    await work.ask()
+    for _ in range(WAITING_MAX):
+        await work.ask()
+    assert status(await work.ask()) == 503
+    await work.ask(path)
+    assert len(work.under_way) == 2
+
+
+async def test_whoever_hangs_up_leaves_no_place_taken() -> None:
+    """Cancelled at work, in the queue, and at the very moment a place was given to him."""
+    work = Work(at_once=1)
+    for _ in range(3):
+        first, waiting, given = await work.ask(), await work.ask(), await work.ask()
+        waiting.cancel()
+        await settle()
+        work.under_way[0].set()
+        for _ in range(10):
+            if not first.done():
+                await asyncio.sleep(0)
+        given.cancel()
+        await settle()
+        assert work.under_way == []
+        at_work = await work.ask()
+        at_work.cancel()
+        await settle()
+    assert work.admission._under_way == 0
+
+
+async def test_a_failure_gives_its_place_back() -> None:
+    async def fails(*_: Any) -> None:
+        raise RuntimeError("once")
+
+    admission = Admission(fails, 1)
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            await admission({"type": "http", "path": "/", "method": "GET", "headers": []}, _nothing, _nothing)
+    assert admission._under_way == 0
+
+
+async def test_a_slow_sender_holds_no_place() -> None:
+    work = Work(at_once=1)
+    rest = asyncio.Event()
+    parts = [b"half, ", b"whole"]
+
+    async def receive() -> Any:
+        if len(parts) == 1:
+            await rest.wait()
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    await work.ask(receive=receive, content_length="11")
+    await work.ask()
+    assert len(work.under_way) == 1 and work.bodies == []
+    await work.end_one()
+    rest.set()
+    await settle()
+    assert work.bodies == [b"half, "], "the body is told again from its start"
+
+
+def test_the_setting_has_the_default_that_is_meant() -> None:
+    assert Settings.model_fields["requests_at_once"].default == AT_ONCE
