@@ -28,8 +28,8 @@ from prefs.core.errors import StoreUnavailable
 from prefs.ports import Apply, Committed
 from tests.cache.classic import Classic
 from tests.cache.conftest import SEAL_KEY, CachedPlace, OpenPlace
-from tests.cache.history import History, Read, Write
-from tests.cache.proxy import Proxy
+from tests.histories.checking import History, Read, Write
+from tests.histories.proxy import Proxy
 from tests.cache.test_shared import say
 from tests.cache.watched import Watched, caught_up, listening, newborn_guest, until
 from tests.servers import ValkeyServer

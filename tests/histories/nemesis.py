@@ -1,0 +1,112 @@
+"""What is done to the three workers and their Redis while they serve, and how often it really happened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import psutil
+
+from tests.histories.trio import WORKERS, Trio
+from tests.servers import ValkeyServer
+
+EVICT, CUT, DROP, STOP, RESTART = "evict", "kill pubsub", "kill normal", "redis stop", "redis restart"
+FREEZE, KILL = "worker stop", "worker kill"
+EVERY_DEED = (EVICT, CUT, DROP, STOP, RESTART, FREEZE, KILL)
+
+
+def say(server: ValkeyServer, *words: str) -> str:
+    """A command, and the reply as it came."""
+    command = f"*{len(words)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
+    return server.ask(command.encode()).decode(errors="replace").strip()
+
+
+def evict(server: ValkeyServer) -> None:
+    """Whatever may be evicted: entries and leases. Fences have no end of life, so no policy takes them."""
+    held = [word for word in say(server, "KEYS", "*").split() if word.endswith((":e", ":l")) or "classic" in word]
+    for start in range(0, len(held), 100):
+        say(server, "DEL", *held[start : start + 100])
+
+
+class Nemesis:
+    """Does the deeds of a deck one after the other; shuffled, so that each happens as often as it was put in."""
+
+    def __init__(self, trio: Trio, deck: Sequence[str], pause_s: float, seed: int = 5) -> None:
+        self._trio = trio
+        self._deck = deck
+        self._pause_s = pause_s
+        self._chance = random.Random(seed)
+        self.done: Counter[str] = Counter()
+        self._frozen: psutil.Process | None = None
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        task = asyncio.ensure_future(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.to_thread(self._heal)
+
+    async def _run(self) -> None:
+        while True:
+            for deed in self._chance.sample(self._deck, len(self._deck)):
+                await asyncio.sleep(self._pause_s * self._chance.uniform(0.5, 1.5))
+                await self._do(deed)
+                self.done[deed] += 1
+
+    async def _do(self, deed: str) -> None:
+        valkey = self._trio.valkey
+        match deed:
+            case "evict":
+                await asyncio.to_thread(evict, valkey)
+            case "kill pubsub":
+                await asyncio.to_thread(say, valkey, "CLIENT", "KILL", "TYPE", "pubsub")
+            case "kill normal":
+                await asyncio.to_thread(say, valkey, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            case "redis stop":
+                valkey.freeze()
+                await asyncio.sleep(self._chance.uniform(0.05, 0.4))
+                valkey.thaw()
+            case "redis restart":
+                await asyncio.to_thread(valkey.kill9)
+                await asyncio.sleep(self._chance.uniform(0.05, 0.4))
+                await asyncio.to_thread(valkey.start)
+            case "worker stop":
+                await self._freeze(self._trio.process(self._chance.randrange(WORKERS)))
+            case "worker kill":
+                await self._kill(self._chance.randrange(WORKERS))
+
+    async def _freeze(self, worker: psutil.Process | None) -> None:
+        if worker is not None:
+            self._frozen = worker
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.suspend()
+                await asyncio.sleep(self._chance.uniform(0.05, 1.0))
+                worker.resume()
+            self._frozen = None
+
+    async def _kill(self, number: int) -> None:
+        """Its supervisor starts another; the deed is done when that one serves."""
+        worker = self._trio.process(number)
+        if worker is not None:
+            worker.kill()
+            await asyncio.to_thread(self._trio.workers[number].wait_until_ready)
+
+    def _heal(self) -> None:
+        if self._frozen is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._frozen.resume()
+        if self._trio.valkey.running:
+            self._trio.valkey.thaw()
+        self._trio.valkey.start()
+        deadline = time.monotonic() + 30
+        while not self._trio.valkey.is_ready() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self._trio.wait_until_ready()
