@@ -7,7 +7,7 @@ this process may trust), `shared`, `scripts` and `lines` (Redis). The protocol a
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -249,17 +249,13 @@ class CachedStore:
 
     async def create(self, written: Written, once: Once | None = None) -> Written:
         keys = [GUEST + ":" + written.document.guest]
-        return await self._fenced(keys, lambda: self.inner.create(written, once), lambda told: told.document.version)
+        create = self._fences.around(keys, lambda: self.inner.create(written, once), lambda told: told.document.version)
+        return _marked(await create)
 
     async def write(self, guest: str, apply: Apply, once: Once | None = None, *, strict: bool = False) -> Written:
         """With `strict`: refused with StoreUnavailable, before anything is written, unless every tier can be told; and
         when it returns no tier serves what was before."""
-        fenced = await self._write(guest, apply, once, strict=strict, refuse=strict)
-        return fenced.result
-
-    async def commit(self, guest: str, apply: Apply, once: Once | None = None) -> Committed:
-        """`write`, and whether everybody could be told."""
-        return _committed(await self._write(guest, apply, once))
+        return _marked(await self._write(guest, apply, once, strict=strict, refuse=strict))
 
     async def withdraw(self, guest: str, apply: Apply, once: Once | None = None) -> Committed:
         """For withdrawn consent and erasure: committed in any case; undegraded only when no tier can serve the data
@@ -325,6 +321,10 @@ def embedded(
 ) -> CachedStore:
     """A local tier alone, over a store on this SQLite file, and exact: there must be a file."""
     return CachedStore(inner, None, EmbeddedTier(path, bytes_max, metrics), clock, metrics=metrics)
+
+
+def _marked(fenced: Fenced[Written]) -> Written:
+    return replace(fenced.result, degraded=True) if fenced.degraded else fenced.result
 
 
 def _committed(fenced: Fenced[Written]) -> Committed:
