@@ -19,6 +19,7 @@ from typing import Any
 
 from prefs.cache.metrics import SILENCE, CacheMetrics
 from prefs.core.entries import Document
+from prefs.ports import Lodging
 
 DELTA_S = 0.2
 TTL_S = 60.0  # an end to whatever no message ever came for
@@ -267,8 +268,8 @@ def footprint(value: Any) -> int:
     """About how many bytes a decoded value takes; a bound needs the right size, not the exact one."""
     if isinstance(value, Document):
         return _VALUE_BYTES + _ENTRY_BYTES * (len(value.entries) + len(value.identifiers) + len(value.consents))
-    if isinstance(value, list):
-        return _VALUE_BYTES + _ENTRY_BYTES * len(value)
+    if isinstance(value, Lodging):
+        return _VALUE_BYTES + _ENTRY_BYTES * (len(value.stays) + sum(map(len, value.live.values())))
     if isinstance(value, tuple):  # the extension of the catalogue
         return _VALUE_BYTES + sum(footprint(record) for record in value[1])
     body = getattr(value, "body", None)

@@ -16,10 +16,11 @@ from prefs.cache.breaker import Breaker
 from prefs.cache.embedded import EmbeddedTier
 from prefs.cache.fences import Fenced, Fences
 from prefs.cache.heartbeat import Heartbeat
-from prefs.cache.keys import CATALOGUE, GUEST, KINDS, LIVE, PROPERTY, STAYS, Heard, id_of
+from prefs.cache.keys import CATALOGUE, GUEST, KINDS, PROPERTY, STAYS, Heard, id_of, kind_of
 from prefs.cache.lines import COLD_GUARD_S, Lines
 from prefs.cache.loader import Answer, Freshness, Loader, Tier
 from prefs.cache.local import BYTES_MAX, Kept, LocalTier, Prepared
+from prefs.cache.lookups import found_in, keys_of
 from prefs.cache.metrics import SILENCE, CacheMetrics
 from prefs.cache.sealing import Seal
 from prefs.cache.shared import SharedTier
@@ -27,7 +28,7 @@ from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import StoreUnavailable
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Committed, Once, Place, Record, Store, Traced, Usage
+from prefs.ports import Apply, Clock, Committed, Found, Lodging, Lookup, Once, Record, Store, Traced, Usage
 
 _TWO_VALUES = object()  # told for one key in one request: equal to nothing that is kept
 _TIERS = (Tier.LOCAL, Tier.SHARED, Tier.STORE, Tier.STALE)  # from near to far
@@ -144,14 +145,13 @@ class CachedStore:
         return found
 
     def prepare(
-        self, reads: Traced, guest: str, name: Hashable, answer: Any, size_bytes: int, place: Place | None = None
+        self, reads: Traced, guest: str, name: Hashable, answer: Any, size_bytes: int, property: str | None = None
     ) -> None:
         """Lay down an answer made from what these reads told, and from nothing else that can change. Where they told of
-        many guests, `place` says which parts are this one's."""
+        many guests, `property` says for which place this one's was made."""
         key, parts = GUEST + ":" + guest, reads.parts
-        if place is not None:
-            own = [CATALOGUE, PROPERTY + ":" + place.property, key, STAYS + ":" + guest]
-            own += [LIVE + ":" + place.stay] if place.stay else []
+        if property is not None:
+            own = keys_of(Lookup([guest], [guest], [property], True))
             if any(part not in parts for part in own):
                 return
             parts = {part: parts[part] for part in own}
@@ -168,7 +168,8 @@ class CachedStore:
         if self._local is not None:
             self._local.attend()
         for key in dict.fromkeys(keys):
-            kept = self._local.fresh(key, min_version) if self._local and level is Freshness.DEFAULT else None
+            least = min_version if kind_of(key) == GUEST else 0
+            kept = self._local.fresh(key, least) if self._local and level is Freshness.DEFAULT else None
             if kept is None:
                 missing.append(key)
             else:
@@ -189,7 +190,8 @@ class CachedStore:
             raise failure
         for key in missing:
             if key not in answers:
-                known = self._local.stale(key, version) if self._local and stale else None
+                least = version if kind_of(key) == GUEST else 0
+                known = self._local.stale(key, least) if self._local and stale else None
                 if known is None:
                     raise StoreUnavailable(str(failure)) from failure
                 kept, age_s = known
@@ -207,17 +209,17 @@ class CachedStore:
     async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]:
         return await self._reader.stays_of(guests)
 
-    async def live(self, stay: str) -> list[Entry]:
+    async def live(self, stay: Stay) -> list[Entry]:
         return await self._reader.live(stay)
-
-    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]:
-        return await self._reader.live_of(stays)
 
     async def property(self, property_id: str) -> Record | None:
         return await self._reader.property(property_id)
 
     async def extensions(self) -> tuple[int, list[Record]]:
         return await self._reader.extensions()
+
+    async def look_up(self, wanted: Lookup) -> Found:
+        return await self._reader.look_up(wanted)
 
     # What is asked rarely, or by something that no write names, is asked of the store itself.
 
@@ -273,12 +275,11 @@ class CachedStore:
             refuse=refuse,
         )
 
-    async def put_live(self, stay: str, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
-        await self._fenced([LIVE + ":" + stay], lambda: self.inner.put_live(stay, entries, cleared))
+    async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
+        await self._fenced([STAYS + ":" + stay.guest], lambda: self.inner.put_live(stay, entries, cleared))
 
     async def put_stay(self, stay: Stay, once: Once | None = None) -> Stay:
-        keys = [STAYS + ":" + stay.guest, LIVE + ":" + stay.id]  # a new room drops the live presses
-        return await self._fenced(keys, lambda: self.inner.put_stay(stay, once))
+        return await self._fenced([STAYS + ":" + stay.guest], lambda: self.inner.put_stay(stay, once))
 
     async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Record:
         return await self._fenced([PROPERTY + ":" + property_id], lambda: self.inner.put_property(property_id, body))
@@ -355,9 +356,7 @@ class Reader:
         self._traced = traced  # what lives as long as the process must not remember everything
 
     async def get(self, guest: str) -> Document | None:
-        key = GUEST + ":" + guest
-        found: Document | None = (await self._ask([key], self._min_version))[key]
-        return found
+        return (await self.get_many([guest])).get(guest)
 
     async def get_many(self, guests: Sequence[str]) -> dict[str, Document]:
         found = await self._ask([GUEST + ":" + guest for guest in guests], self._min_version)
@@ -365,23 +364,23 @@ class Reader:
 
     async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]:
         found = await self._ask([STAYS + ":" + guest for guest in guests])
-        return {id_of(key): list(value) for key, value in found.items()}
+        return {id_of(key): list(value.stays) for key, value in found.items()}
 
-    async def live(self, stay: str) -> list[Entry]:
-        return (await self.live_of([stay])).get(stay, [])
-
-    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]:
-        found = await self._ask([LIVE + ":" + stay for stay in stays])
-        return {id_of(key): list(value) for key, value in found.items() if value}
+    async def live(self, stay: Stay) -> list[Entry]:
+        key = STAYS + ":" + stay.guest
+        lodging: Lodging = (await self._ask([key]))[key]
+        return list(lodging.live.get(stay.id, ()))
 
     async def property(self, property_id: str) -> Record | None:
-        key = PROPERTY + ":" + property_id
-        found: Record | None = (await self._ask([key]))[key]
-        return found
+        return (await self.look_up(Lookup(properties=(property_id,)))).properties.get(property_id)
 
     async def extensions(self) -> tuple[int, list[Record]]:
         version, records = (await self._ask([CATALOGUE]))[CATALOGUE]
         return version, list(records)
+
+    async def look_up(self, wanted: Lookup) -> Found:
+        """What the nearest tiers know, so of one moment only as far as one statement of the store told it."""
+        return found_in(await self._ask(keys_of(wanted), self._min_version))
 
     async def _ask(self, keys: Sequence[str], min_version: int = 0) -> dict[str, Any]:
         """Values in the order asked for."""

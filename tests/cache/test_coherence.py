@@ -213,7 +213,7 @@ class Sluggish(Watched):
 
         async def late(*arguments: Any) -> Any:
             answer = await call(*arguments)
-            if method == "get_many" and self._chance.random() < 0.3:
+            if method == "look_up" and self._chance.random() < 0.3:
                 await asyncio.sleep(self._chance.random() * 0.02)
             return answer
 
