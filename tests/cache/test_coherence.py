@@ -29,10 +29,10 @@ from prefs.core.errors import StoreUnavailable
 from prefs.ports import Apply
 from tests.cache.classic import Classic
 from tests.cache.conftest import SEAL_KEY, CachedPlace, OpenPlace
-from tests.histories.checking import History, Read, Write
-from tests.histories.proxy import Proxy
 from tests.cache.test_shared import say
 from tests.cache.watched import Watched, caught_up, listening, newborn_guest, until
+from tests.histories.checking import History, Read, Write
+from tests.histories.proxy import Proxy
 from tests.servers import ValkeyServer
 from tests.store.samples import born, consent, document, entry, name, newborn, put
 
@@ -213,7 +213,7 @@ class Sluggish(Watched):
 
         async def late(*arguments: Any) -> Any:
             answer = await call(*arguments)
-            if method == "look_up" and self._chance.random() < 0.3:
+            if method in ("get_many", "look_up") and self._chance.random() < 0.3:
                 await asyncio.sleep(self._chance.random() * 0.02)
             return answer
 
