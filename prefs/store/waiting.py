@@ -40,8 +40,12 @@ class Waiter:
     def in_flight(self) -> int:
         return len(self._tasks)
 
-    async def wait[T](self, start: Callable[[Unit], Awaitable[T]], silent_slices_max: int = 0) -> T:
-        """Start work and wait for it; the work goes on when the caller is cancelled. Raises StoreUnavailable."""
+    async def wait[T](
+        self, start: Callable[[Unit], Awaitable[T]], silent_slices_max: int = 0, unit: Unit | None = None
+    ) -> T:
+        """Start work and wait for it; the work goes on when the caller is cancelled. Raises StoreUnavailable.
+
+        A unit is given where this is one more try of the same."""
         if self._closed:
             raise StoreUnavailable("The store is closed.")
         if len(self._tasks) >= IN_FLIGHT_MAX:
@@ -50,7 +54,7 @@ class Waiter:
             if time.monotonic() < self._probe_at:
                 raise StoreUnavailable(_SILENT)
             self._probe_at = time.monotonic() + PROBE_S
-        unit = Unit()
+        unit = unit or Unit()
         task: asyncio.Future[T] = asyncio.ensure_future(start(unit))
         self._tasks.add(task)
         task.add_done_callback(self._done)
