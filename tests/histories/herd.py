@@ -7,7 +7,7 @@ import re
 import time
 from collections import Counter
 
-from tests.histories.client import Caller, Unanswered, request
+from tests.histories.client import Caller, Unanswered, callers, request
 from tests.histories.nemesis import say
 from tests.histories.trio import WORKERS, Trio
 from tests.servers import PostgresServer
@@ -49,16 +49,19 @@ async def stampede(trio: Trio, guest: str, readers: int, statements: Statements)
     asked = request(
         "GET", f"/v1/guests/{guest}/preferences", trio.guest_token(guest), headers={"cache-control": "no-cache"}
     )
-    callers = [Caller(trio.ports) for _ in range(readers)]
-    await asyncio.gather(*(caller.ask(number % WORKERS, asked) for number, caller in enumerate(callers)))
-    held = [word for word in say(trio.valkey, "KEYS", f"*{guest}*:e").split() if word.endswith(":e")]
-    assert held, "nothing was filled"
-    await asyncio.to_thread(statements.begin)
-    say(trio.valkey, "DEL", *held)
-    answers = await asyncio.gather(*(caller.ask(number % WORKERS, asked) for number, caller in enumerate(callers)))
-    for caller in callers:
-        caller.close()
-    assert {answer.status for answer in answers} == {200}
+    async with callers(trio.ports, readers) as herd:
+
+        async def all_ask() -> None:
+            answers = await asyncio.gather(*(caller.ask(n % WORKERS, asked) for n, caller in enumerate(herd)))
+            assert Counter(answer.status for answer in answers) == {200: readers}
+
+        await all_ask()
+        held = say(trio.valkey, "KEYS", f"*{guest}*:e").split()
+        entries = [word for word in held if word.endswith(":e")]
+        assert entries, "nothing was filled"
+        await asyncio.to_thread(statements.begin)
+        say(trio.valkey, "DEL", *entries)
+        await all_ask()
     return await asyncio.to_thread(statements.count)
 
 
@@ -66,10 +69,7 @@ async def cold_start(trio: Trio, guests: list[str], rate: int, seconds: float) -
     """Reads at a rate, whatever comes of them, while Redis dies and comes back empty; answers by status."""
     statuses: Counter[int] = Counter()
     tokens = {guest: trio.guest_token(guest) for guest in guests}
-    callers = [Caller(trio.ports) for _ in range(60)]
     idle: asyncio.Queue[Caller] = asyncio.Queue()
-    for caller in callers:
-        idle.put_nowait(caller)
 
     async def read(number: int) -> None:
         guest = guests[number * 7919 % len(guests)]
@@ -87,13 +87,14 @@ async def cold_start(trio: Trio, guests: list[str], rate: int, seconds: float) -
         await asyncio.to_thread(trio.valkey.kill9)
         await asyncio.to_thread(trio.valkey.start)
 
-    restarting = asyncio.ensure_future(restart())
-    begun_at, reads = time.monotonic(), []
-    for number in range(int(rate * seconds)):
-        await asyncio.sleep(max(0.0, begun_at + number / rate - time.monotonic()))
-        reads.append(asyncio.ensure_future(read(number)))
-    await asyncio.gather(*reads)
-    await restarting
-    for caller in callers:
-        caller.close()
+    async with callers(trio.ports, 60) as everybody:
+        for caller in everybody:
+            idle.put_nowait(caller)
+        restarting = asyncio.ensure_future(restart())
+        begun_at, reads = time.monotonic(), []
+        for number in range(int(rate * seconds)):
+            await asyncio.sleep(max(0.0, begun_at + number / rate - time.monotonic()))
+            reads.append(asyncio.ensure_future(read(number)))
+        await asyncio.gather(*reads)
+        await restarting
     return statuses

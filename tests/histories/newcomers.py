@@ -18,7 +18,7 @@ from typing import Any
 from prefs.bootstrap import SystemClock
 from prefs.cache.local import DELTA_S
 from prefs.core.callers import Role
-from tests.histories.client import Caller, Unanswered, request
+from tests.histories.client import Caller, Unanswered, callers, request
 from tests.histories.trio import WORKERS, Trio
 
 ROUNDS_NO_CACHE = ROUNDS_DEFAULT = 4  # reads of each worker after it was made
@@ -47,14 +47,14 @@ class Newcomers:
         self._trio.make_late()
 
         async def make_on(number: int) -> None:
-            caller = Caller(self._trio.ports)
+            caller = made[number]
             kinds = itertools.cycle((self._property, self._stay) if number % 2 else (self._stay, self._property))
             while time.monotonic() < over or self.tally.judged < enough:
                 await next(kinds)(caller, self._chance.choice(guests))
-            caller.close()
 
-        await self._make(Caller(self._trio.ports), 0, "/v1/properties/dallas", self._operator, _hotel("Dallas"))
-        await asyncio.gather(*(make_on(number) for number in range(self._makers)))
+        async with callers(self._trio.ports, self._makers) as made:
+            await self._make(made[0], 0, "/v1/properties/dallas", self._operator, _hotel("Dallas"))
+            await asyncio.gather(*(make_on(number) for number in range(self._makers)))
         return self.tally
 
     async def _property(self, caller: Caller, guest: str) -> None:
@@ -81,7 +81,8 @@ class Newcomers:
         self, caller: Caller, kind: str, asked: tuple[str, str], path: str, token: str, body: dict[str, Any]
     ) -> None:
         for worker in range(WORKERS):
-            self.tally.missed_before += await self._status(caller, worker, asked) == 404
+            status = await self._status(caller, worker, asked)
+            self.tally.missed_before += status == 404
         if not await self._make(caller, self._chance.randrange(WORKERS), path, token, body):
             return
         made_at = time.monotonic()

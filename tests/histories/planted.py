@@ -108,7 +108,7 @@ def _served(wrap: Wrap) -> FastAPI:
 
 def classic() -> FastAPI:
     """Cache-aside with delete after commit."""
-    return _served(lambda sql, settings, _: Classic(sql, Redis.from_url(settings.redis_url)))  # type: ignore[return-value]
+    return _served(lambda sql, settings, _: Classic(sql, Redis.from_url(settings.redis_url)))
 
 
 def no_fence() -> FastAPI:

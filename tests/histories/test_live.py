@@ -1,4 +1,4 @@
-"""The freshness contract over HTTP: three served processes, real Redis and PostgreSQL, and everything that may go wrong.
+"""The freshness contract over HTTP: three served processes, real Redis and PostgreSQL, and all that may go wrong.
 
 Each promise is checked twice: briefly in `make test`, and at its full numbers in `make prove`. Counts are asserted, of
 faults that may not be and of what must have happened for that to mean anything; never times.
@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
 from prefs.bootstrap import SystemClock
-from prefs.cache.local import DELTA_S
 from prefs.cache.loader import LOADS_MAX
+from prefs.cache.local import DELTA_S
 from tests.histories.checking import FAULTS, Finding, History
 from tests.histories.herd import Statements, cold_start, stampede
 from tests.histories.nemesis import CUT, DROP, EVERY_DEED, EVICT, FREEZE, KILL, RESTART, STOP, Nemesis
@@ -33,6 +32,7 @@ pytestmark = pytest.mark.timeout(300)
 # seconds only, so a restart must be rare for the tiers to be seen at work.
 DECK = [EVICT] * 6 + [CUT] * 2 + [DROP] * 2 + [STOP] * 3 + [FREEZE] * 3 + [KILL] + [RESTART]
 HERD = 500
+type Note = Callable[[str, object], None]
 COLD_RATE = 300
 
 
@@ -92,7 +92,7 @@ def report(traffic: Traffic, nemesis: Nemesis) -> str:
 # ---------------------------------------------------------------- P1, P2, P3
 
 
-async def test_reads_keep_the_contract_whatever_happens(trio: Trio, record_property: pytest.RecordProperty) -> None:
+async def test_reads_keep_the_contract_whatever_happens(trio: Trio, record_property: Note) -> None:
     """In small. What was excused was read around writes that said themselves that others might not see them yet."""
     traffic, nemesis = await watch(trio, seconds=16, pause_s=0.35)
     record_property("history", report(traffic, nemesis))
@@ -109,7 +109,7 @@ async def test_reads_keep_the_contract_whatever_happens(trio: Trio, record_prope
 
 @pytest.mark.prove
 @pytest.mark.timeout(1800)
-async def test_reads_keep_the_contract_at_length(trio: Trio, record_property: pytest.RecordProperty) -> None:
+async def test_reads_keep_the_contract_at_length(trio: Trio, record_property: Note) -> None:
     """Three times a minute and as long as it takes to have asked often enough."""
     asked: Counter[str] = Counter()
     done: Counter[str] = Counter()
@@ -132,7 +132,7 @@ async def test_reads_keep_the_contract_at_length(trio: Trio, record_property: py
 
 
 async def test_what_was_withdrawn_is_told_by_nobody(
-    trio: Trio, accepted: dict[str, datetime], record_property: pytest.RecordProperty
+    trio: Trio, accepted: dict[str, datetime], record_property: Note
 ) -> None:
     withdrawals, nemesis = Withdrawals(trio, guests=8), Nemesis(trio, [EVICT, CUT, DROP, STOP, FREEZE], 0.5)
     async with nemesis.at_work():
@@ -150,7 +150,7 @@ async def test_what_was_withdrawn_is_told_by_nobody(
 @pytest.mark.prove
 @pytest.mark.timeout(900)
 async def test_what_was_withdrawn_is_told_by_nobody_in_twenty_thousand_reads(
-    trio: Trio, accepted: dict[str, datetime], record_property: pytest.RecordProperty
+    trio: Trio, accepted: dict[str, datetime], record_property: Note
 ) -> None:
     withdrawals, nemesis = Withdrawals(trio, guests=20), Nemesis(trio, DECK, 1.0)
     async with nemesis.at_work():
@@ -166,7 +166,7 @@ async def test_what_was_withdrawn_is_told_by_nobody_in_twenty_thousand_reads(
 # ---------------------------------------------------------------- P7
 
 
-async def test_what_is_made_after_it_was_missed_is_found(trio: Trio, record_property: pytest.RecordProperty) -> None:
+async def test_what_is_made_after_it_was_missed_is_found(trio: Trio, record_property: Note) -> None:
     newcomers, nemesis = Newcomers(trio), Nemesis(trio, [EVICT, CUT], 0.3)
     async with nemesis.at_work():
         tally = await newcomers.run(seconds=4, enough=200)
@@ -180,7 +180,7 @@ async def test_what_is_made_after_it_was_missed_is_found(trio: Trio, record_prop
 
 @pytest.mark.prove
 @pytest.mark.timeout(900)
-async def test_what_is_made_is_found_ten_thousand_times(trio: Trio, record_property: pytest.RecordProperty) -> None:
+async def test_what_is_made_is_found_ten_thousand_times(trio: Trio, record_property: Note) -> None:
     newcomers, nemesis = Newcomers(trio, makers=20), Nemesis(trio, [EVICT, CUT, FREEZE], 0.5)
     async with nemesis.at_work():
         tally = await newcomers.run(seconds=10, enough=10_000)
@@ -194,7 +194,7 @@ async def test_what_is_made_is_found_ten_thousand_times(trio: Trio, record_prope
 
 
 async def test_a_herd_costs_a_statement_a_process(
-    trio: Trio, postgres_server: PostgresServer, record_property: pytest.RecordProperty
+    trio: Trio, postgres_server: PostgresServer, record_property: Note
 ) -> None:
     """Five hundred readers at once of a guest whose entry is gone, by PostgreSQL's own account of what it was asked."""
     (guest,) = await asyncio.to_thread(trio.make_guests, 1)
@@ -209,9 +209,7 @@ async def test_a_herd_costs_a_statement_a_process(
     assert max(costs) <= WORKERS
 
 
-async def test_a_redis_that_comes_back_empty_does_not_flood_the_database(
-    trio: Trio, record_property: pytest.RecordProperty
-) -> None:
+async def test_a_redis_that_comes_back_empty_does_not_flood_the_database(trio: Trio, record_property: Note) -> None:
     guests = await asyncio.to_thread(trio.make_guests, 200)
     trio.make_late((1.0, 0.03))  # so that reads of the database overlap at all
     for proxy in trio.proxies:

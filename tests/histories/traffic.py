@@ -94,6 +94,7 @@ class Traffic:
         finally:
             for caller in self._callers:
                 caller.close()
+            await asyncio.sleep(0)  # a transport is closed a turn after it was told to
         return self.history
 
     def _caller(self) -> Caller:

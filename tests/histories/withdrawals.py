@@ -12,7 +12,7 @@ from datetime import datetime
 
 import orjson
 
-from tests.histories.client import Answer, Caller, Unanswered, request
+from tests.histories.client import Answer, Caller, Unanswered, callers, request
 from tests.histories.trio import WORKERS, Trio
 
 KEY, PURPOSE, SECRET = "food.allergens", "food_safety", "peanut"
@@ -50,16 +50,12 @@ class Withdrawals:
         return time.monotonic() < self._over or sum(self.tally.judged.values()) < self._enough
 
     async def _guest(self) -> None:
-        callers = [Caller(self._trio.ports) for _ in range(2 * WORKERS)]
-        try:
+        async with callers(self._trio.ports, 2 * WORKERS) as readers:
             guest = ""
             while self._goes_on():
                 if not guest or guest in self.tally.accepted:
-                    guest = await self._new_guest(callers[0])
-                await self._round(guest, callers)
-        finally:
-            for caller in callers:
-                caller.close()
+                    guest = await self._new_guest(readers[0])
+                await self._round(guest, readers)
 
     async def _new_guest(self, caller: Caller) -> str:
         made = await self._insist(caller, "POST", "/v1/guests", self._trio.service_token(), {"display_name": "G"})
@@ -88,12 +84,12 @@ class Withdrawals:
                 pass
             await asyncio.sleep(0.02)
 
-    async def _round(self, guest: str, callers: list[Caller]) -> None:
+    async def _round(self, guest: str, readers: list[Caller]) -> None:
         consent, token = f"/v1/guests/{guest}/consents/{PURPOSE}", self._token_of(guest)
-        await self._insist(callers[0], "PUT", consent, token)
-        await asyncio.gather(*(self._show(guest, caller, n) for n, caller in enumerate(callers[:WORKERS])))
+        await self._insist(readers[0], "PUT", consent, token)
+        await asyncio.gather(*(self._show(guest, caller, n) for n, caller in enumerate(readers[:WORKERS])))
         try:
-            answer = await callers[0].ask(self._chance.randrange(WORKERS), request("DELETE", consent, token))
+            answer = await readers[0].ask(self._chance.randrange(WORKERS), request("DELETE", consent, token))
         except Unanswered:
             self.tally.unknown += 1
             return
@@ -102,7 +98,7 @@ class Withdrawals:
         elif answer.status == 200:
             self.tally.withdrawn += 1
             until = time.monotonic() + WATCH_S
-            await asyncio.gather(*(self._watch(guest, caller, n, until) for n, caller in enumerate(callers)))
+            await asyncio.gather(*(self._watch(guest, caller, n, until) for n, caller in enumerate(readers)))
         else:
             self.tally.unknown += 1
 
@@ -138,12 +134,12 @@ class Withdrawals:
 
     async def leaks_of(self, guests: list[str]) -> list[str]:
         """Who of these guests is told of now by any worker."""
-        caller, found = Caller(self._trio.ports), []
-        for guest in guests:
-            for number in range(2 * WORKERS):
-                answer = await self.read(guest, caller, number % WORKERS, number >= WORKERS)
-                assert answer is not None
-                if SECRET.encode() in answer.body:
-                    found.append(guest)
-        caller.close()
+        found = []
+        async with callers(self._trio.ports, 1) as (caller,):
+            for guest in guests:
+                for number in range(2 * WORKERS):
+                    answer = await self.read(guest, caller, number % WORKERS, number >= WORKERS)
+                    assert answer is not None
+                    if SECRET.encode() in answer.body:
+                        found.append(guest)
         return found
