@@ -16,6 +16,7 @@ from prefs.store.engines import (
     LIBRARY_ERRORS,
     POOL_TIMEOUT_S,
     SLOW_TIMEOUT_MS,
+    WRITE_MAX_S,
     Look,
     Runner,
     Unit,
@@ -26,6 +27,7 @@ from prefs.store.engines import (
     translated,
 )
 from prefs.store.groups import GroupWriter
+from prefs.store.pool import MeasuredPool
 from prefs.store.waiting import Waiter
 
 POOL_SIZE = 8  # connections a process; times its workers must stay below the server's max_connections
@@ -50,7 +52,9 @@ def open_runner(url: URL) -> Runner:
 class PostgresRunner:
     def __init__(self, url: URL) -> None:
         self._waiter = Waiter(PATIENCE_SLICES)
-        self._engine = postgres_engine(url, pool_size=POOL_SIZE, max_overflow=0, pool_timeout=POOL_TIMEOUT_S)
+        self._engine = postgres_engine(
+            url, poolclass=MeasuredPool, pool_size=POOL_SIZE, max_overflow=0, pool_timeout=POOL_TIMEOUT_S
+        )
         self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._snapshot = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         event.listen(self._engine.sync_engine, "after_cursor_execute", self._waiter.sign_of_life)
@@ -104,8 +108,9 @@ class PostgresRunner:
             if ahead_s is None:
                 ahead_s = proxied.info[_AHEAD] = await driver.fetchval(CLOCK) - time.monotonic()
             unit.begin_commit()
+            begin_by = min(sent_at + IN_TIME_S, unit.born_at + WRITE_MAX_S)
             try:
-                row = await driver.fetchrow(statement.text, *statement.by(sent_at + ahead_s + IN_TIME_S))
+                row = await driver.fetchrow(statement.text, *statement.by(begin_by + ahead_s))
                 done, server_time = row[0], row[1]
             except MOVED:
                 done, server_time = 0, sent_at + ahead_s
