@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from prefs.cache.breaker import Breaker
+from prefs.cache.confirmations import Confirmations
 from prefs.cache.embedded import EmbeddedTier
 from prefs.cache.fences import Fenced, Fences
 from prefs.cache.heartbeat import Heartbeat
@@ -29,7 +30,6 @@ from prefs.core.errors import StoreUnavailable
 from prefs.core.stays import Stay
 from prefs.ports import Apply, Clock, Committed, Once, Place, Record, Store, Traced, Usage
 
-_TWO_VALUES = object()  # told for one key in one request: equal to nothing that is kept
 _TIERS = (Tier.LOCAL, Tier.SHARED, Tier.STORE, Tier.STALE)  # from near to far
 
 
@@ -66,6 +66,7 @@ class CachedStore:
         self._metrics = metrics
         self._loader = Loader(inner, shared, local, metrics)
         self._fences = Fences(shared, local, metrics)
+        self._confirmations = Confirmations(shared) if shared is not None else None
         self._reader = Reader(self, level, traced=False)
 
     def start(self) -> Self:
@@ -79,6 +80,8 @@ class CachedStore:
             await asyncio.to_thread(self._heartbeat.stop)
         await self._fences.close()
         await self._loader.close()
+        if self._confirmations is not None:
+            await self._confirmations.close()
         if self._shared is not None:
             await self._shared.close()
         if self._local is not None:
@@ -110,13 +113,6 @@ class CachedStore:
             if answer.value is not None
         }
 
-    def at_hand(self, key: str, version: int = 0) -> Kept | None:
-        """The local copy if it may be served this moment, without waiting for anything."""
-        if self._local is None:
-            return None
-        self._local.attend()
-        return self._local.fresh(key, version)
-
     def reading(self, *, linearizable: bool = False, min_version: int = 0) -> "Reader":
         """For one request of a caller, who may also be told what is stale."""
         level = Freshness.SHARED if linearizable else Freshness.DEFAULT
@@ -124,17 +120,29 @@ class CachedStore:
 
     def prepared(self, guest: str, name: Hashable, min_version: int = 0) -> Any | None:
         """The answer laid down under this name, if every value it was made from may be served this moment."""
-        if self._local is None:
+        local = self._local
+        if local is None:
             return None
-        self._local.attend()
-        found = self._local.ready(GUEST + ":" + guest, name, min_version)
+        local.attend()
+        found = local.ready(GUEST + ":" + guest, name, min_version)
         if found is None:
             return None
         self._metrics.served("prepared", Tier.LOCAL)
         return found.answer
 
+    async def confirmed(self, guest: str, name: Hashable, min_version: int = 0) -> Any | None:
+        """The same, if every value is what the shared tier says now; None also where there is no shared tier."""
+        known = self._local.known(GUEST + ":" + guest, name, min_version) if self._local else None
+        if known is None or self._confirmations is None:
+            return None
+        kept, found = known
+        if not await self._confirmations.stand((kept, *found.parts)):
+            return None
+        self._metrics.served("prepared", Tier.SHARED)
+        return found.answer
+
     def prepared_of(self, guests: Iterable[str], name: Hashable) -> dict[str, Any]:
-        """The same for many, at one moment; guests without one are left out."""
+        """What `prepared` says for many, at one moment; guests without an answer are left out."""
         if self._local is None:
             return {}
         self._local.attend()
@@ -148,16 +156,15 @@ class CachedStore:
     ) -> None:
         """Lay down an answer made from what these reads told, and from nothing else that can change. Where they told of
         many guests, `place` says which parts are this one's."""
-        key, parts = GUEST + ":" + guest, reads.parts
+        key, parts = GUEST + ":" + guest, dict(reads.parts)
         if place is not None:
             own = [CATALOGUE, PROPERTY + ":" + place.property, key, STAYS + ":" + guest]
             own += [LIVE + ":" + place.stay] if place.stay else []
-            if any(part not in parts for part in own):
-                return
-            parts = {part: parts[part] for part in own}
-        kept = self.at_hand(key)
-        if self._local is not None and kept is not None and parts.get(key) is kept.value:
-            self._local.prepare(key, kept, name, Prepared(answer, tuple(parts.items()), size_bytes))
+            parts = {part: parts.get(part) for part in own}
+        kept = parts.pop(key, None)
+        if self._local is not None and kept is not None and None not in parts.values():
+            prepared = Prepared(name, answer, tuple(parts.values()), size_bytes)
+            self._local.prepare(kept, prepared)
 
     async def answer(
         self, keys: Iterable[str], level: Freshness, min_version: int = 0, stale: bool = False
@@ -169,10 +176,10 @@ class CachedStore:
             self._local.attend()
         for key in dict.fromkeys(keys):
             kept = self._local.fresh(key, min_version) if self._local and level is Freshness.DEFAULT else None
-            if kept is None:
+            if self._local is None or kept is None:
                 missing.append(key)
             else:
-                answers[key] = Answer(kept.value, kept.version, Tier.LOCAL)
+                answers[key] = Answer(self._local.value(kept), kept.version, Tier.LOCAL, copy=kept)
                 self._metrics.served(KINDS[key[0]], Tier.LOCAL)
         if missing:
             request = await self._loader.load(missing, min_version, level)
@@ -190,10 +197,10 @@ class CachedStore:
         for key in missing:
             if key not in answers:
                 known = self._local.stale(key, version) if self._local and stale else None
-                if known is None:
+                if self._local is None or known is None:
                     raise StoreUnavailable(str(failure)) from failure
                 kept, age_s = known
-                answers[key] = Answer(kept.value, kept.version, Tier.STALE, age_s)
+                answers[key] = Answer(self._local.value(kept), kept.version, Tier.STALE, age_s)
                 self._metrics.served(KINDS[key[0]], Tier.STALE)
 
     # ------------------------------------------------------------ Store: reading
@@ -333,7 +340,7 @@ def _committed(fenced: Fenced[Written]) -> Committed:
 
 class Reader:
     """The reading half of `Store` at one level. `tier` is the farthest that answered, `age_s` the greatest age, `parts`
-    every value that was told, by key, as it lies in the local tier."""
+    the local copy of every value that was told, by key; None where there is none, or it changed between two looks."""
 
     __slots__ = ("_level", "_min_version", "_stale", "_store", "_traced", "age_s", "parts", "tier")
 
@@ -351,7 +358,7 @@ class Reader:
         self._stale = stale
         self.tier = Tier.LOCAL
         self.age_s = 0.0
-        self.parts: dict[str, Any] = {}
+        self.parts: dict[str, Kept | None] = {}
         self._traced = traced  # what lives as long as the process must not remember everything
 
     async def get(self, guest: str) -> Document | None:
@@ -391,9 +398,8 @@ class Reader:
             answer = answers[key]
             found[key] = answer.value
             if self._traced:
-                seen = self.parts.setdefault(key, answer.value)
-                if seen is not answer.value:
-                    self.parts[key] = _TWO_VALUES
+                if self.parts.setdefault(key, answer.copy) is not answer.copy:
+                    self.parts[key] = None
             if _TIERS.index(answer.tier) > _TIERS.index(self.tier):
                 self.tier = answer.tier
             self.age_s = max(self.age_s, answer.age_s)
