@@ -5,7 +5,7 @@ raises is in the tree of `prefs.core.errors` and is named at the method.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -60,6 +60,37 @@ class Usage:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What is to be read at one moment: documents of these guests, stays of these guests, these properties, and the
+    extension of the catalogue."""
+
+    documents: Sequence[str] = ()
+    stays: Sequence[str] = ()
+    properties: Sequence[str] = ()
+    extensions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lodging:
+    """A guest's stays by arrival, and by stay the live presses in its room, expired ones included: the resolver looks
+    at `expires_at`."""
+
+    stays: Sequence[Stay] = ()
+    live: Mapping[str, Sequence[Entry]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look-up told. Unknown guests have no document, but a lodging without stays; unknown properties are left
+    out; `extensions` is None where nobody asked."""
+
+    documents: Mapping[str, Document]
+    lodgings: Mapping[str, Lodging]
+    properties: Mapping[str, Record]
+    extensions: tuple[int, list[Record]] | None = None
+
+
 type Apply = Callable[[Document, Past], Written]
 
 
@@ -72,13 +103,13 @@ class Reads(Protocol):
 
     async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]: ...
 
-    async def live(self, stay: str) -> list[Entry]: ...
-
-    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]: ...
+    async def live(self, stay: Stay) -> list[Entry]: ...
 
     async def property(self, property_id: str) -> Record | None: ...
 
     async def extensions(self) -> tuple[int, list[Record]]: ...
+
+    async def look_up(self, wanted: Lookup) -> Found: ...
 
 
 class Traced(Reads, Protocol):
@@ -103,14 +134,6 @@ class Committed:
     gone_after: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What an answer about one of many guests was made for; `stay` is empty where there is none."""
-
-    property: str
-    stay: str
-
-
 class Tiers(Protocol):
     """What a store with tiers offers beside `Store`, for the hot read."""
 
@@ -133,10 +156,10 @@ class Tiers(Protocol):
         ...
 
     def prepare(
-        self, reads: Traced, guest: str, name: Hashable, answer: Any, size_bytes: int, place: Place | None = None
+        self, reads: Traced, guest: str, name: Hashable, answer: Any, size_bytes: int, property: str | None = None
     ) -> None:
         """Lay down an answer made from what these reads told, and from nothing else that can change. Where they told of
-        many guests, `place` says which parts are this one's."""
+        many guests, `property` says for which place this one's was made."""
         ...
 
     async def withdraw(self, guest: str, apply: "Apply", once: Once | None = None) -> Committed:
@@ -156,7 +179,7 @@ class Store(Protocol):
         ...
 
     async def get_many(self, guests: Sequence[str]) -> dict[str, Document]:
-        """The same for many, in one statement per table; unknown guests are left out."""
+        """The same for many; unknown guests are left out."""
         ...
 
     async def find(self, identifier: Identifier) -> str | None:
@@ -182,16 +205,17 @@ class Store(Protocol):
         """Changes of one guest, newest first, of versions below `before`."""
         ...
 
-    async def live(self, stay: str) -> list[Entry]:
-        """Live presses of a stay, expired ones included; the resolver looks at `expires_at`."""
+    async def look_up(self, wanted: Lookup) -> Found:
+        """All that is asked for, of one moment, in one statement; what resolving one answer takes is asked together."""
         ...
 
-    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]:
-        """The same for many stays, in one statement; stays without any are left out."""
+    async def live(self, stay: Stay) -> list[Entry]:
+        """Live presses of a stay by key, expired ones included; the resolver looks at `expires_at`."""
         ...
 
-    async def put_live(self, stay: str, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
-        """Replace the live presses of these keys (`cleared` ones just go)."""
+    async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
+        """Replace the live presses of these keys (`cleared` ones just go). Raises NotFound when the guest of this stay
+        has no stay of this id."""
         ...
 
     async def stay(self, stay: str) -> Stay | None: ...

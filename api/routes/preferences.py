@@ -27,7 +27,7 @@ from api.schemas.fields import ID_PATTERN, Moment, PartyAxis, Trip
 from api.schemas.problems import REQUEST_ID
 from api.schemas.representations import etag_of, send, told
 from api.schemas.strict_json import write
-from prefs.ports import Place, Traced
+from prefs.ports import Traced
 
 router = APIRouter(tags=["preferences"], dependencies=GUARDED)
 NAMES = Names()
@@ -169,6 +169,6 @@ async def batch_preferences(
             content = bodies[item.guest] = write(item.body | problem)
             if reads and not reads.age_s and item.answer and item.answer.holds_until:
                 ready = PreparedAnswer(content, item.answer.holds_until.timestamp())
-                tiers.prepare(reads, item.guest, name, ready, ready.size_bytes, Place(asked.property, item.stay))
+                tiers.prepare(reads, item.guest, name, ready, ready.size_bytes, asked.property)
     body = b'{"items":[' + b",".join([bodies[guest] for guest in asked.guests]) + b"]}"
     return send(request, body, None, etag_of(None, body), headers=age_of(reads))

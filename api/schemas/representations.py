@@ -13,7 +13,8 @@ MEDIA_TYPE = "application/json"
 
 
 class Answer(Protocol):
-    """What a use case hands back: a body, the version it was made from, whether an idempotency key replayed it."""
+    """What a use case hands back: a body, the version it was made from, whether an idempotency key replayed it, and
+    whether other processes could not be told of it yet."""
 
     @property
     def body(self) -> dict[str, Any]: ...
@@ -21,6 +22,8 @@ class Answer(Protocol):
     def version(self) -> int | None: ...
     @property
     def replayed(self) -> bool: ...
+    @property
+    def degraded(self) -> bool: ...
 
 
 SHARED_HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization, Accept-Language"}
@@ -72,5 +75,7 @@ def send(
 
 def told(request: Request, answer: Answer, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer of a use case as it is sent."""
-    replayed = {"idempotency-replayed": "true"} if answer.replayed else {}
-    return respond(request, answer.body, answer.version, status=status, headers={**(headers or {}), **replayed})
+    owed = {"idempotency-replayed": "true"} if answer.replayed else {}
+    if answer.degraded:
+        owed["coherence"] = "degraded"
+    return respond(request, answer.body, answer.version, status=status, headers={**(headers or {}), **owed})

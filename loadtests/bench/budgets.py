@@ -1,8 +1,8 @@
 """The budget: each row with its bar, and the one rule by which a row passes, fails or counts as not run."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 # A generator this busy may be what was measured; design: "within 15 % of its ceiling".
@@ -39,7 +39,7 @@ class Finding:
 
     value: float = math.nan
     note: str = ""
-    generator_share: float = 0.0  # how busy the generator was in the faster of the two runs compared
+    generator_share: float = 0.0  # how busy the generator was in the busier of the two runs compared
     counts: bool = True  # False: a number worth seeing that is not the one the row asks for
 
 
@@ -69,6 +69,10 @@ BUDGETS = (
 )
 
 
+def budget_of(row: str) -> Budget:
+    return next(budget for budget in BUDGETS if budget.id == row)
+
+
 def judge(budget: Budget, finding: Finding | None) -> Judged:
     """A missing number never passes, and a number of a busy generator neither passes nor fails."""
     finding = finding or Finding(note="not asked for")
@@ -83,6 +87,17 @@ def _verdict(budget: Budget, finding: Finding) -> Verdict:
         return Verdict.GENERATOR_BOUND
     reached = finding.value >= bar if budget.better is Better.MORE else finding.value <= bar
     return Verdict.PASS if reached else Verdict.FAIL
+
+
+def worst(budget: Budget, findings: Sequence[Finding]) -> Finding:
+    """Of several that must each reach the bar: one that was not measured counts as the worst, and all are told."""
+    notes = "; ".join(finding.note for finding in findings)
+    if not findings:
+        return Finding(note="not asked for")
+    missing = [each for each in findings if math.isnan(each.value) or not each.counts]
+    pick = min if budget.better is Better.MORE else max
+    found = missing[0] if missing else pick(findings, key=lambda each: each.value)
+    return replace(found, note=notes, generator_share=max(each.generator_share for each in findings))
 
 
 def judge_all(findings: Mapping[str, Finding], wanted: str = "") -> list[Judged]:

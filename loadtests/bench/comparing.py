@@ -2,6 +2,8 @@
 
 import math
 import re
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,8 +17,9 @@ type Say = Callable[[str], None]
 type Targets = Sequence[tuple[Request, Request]]
 
 WARM_UP_S = 1.0
-# Of a peer's answers, which then do not count for its rate: Kinto answers 409 ("please retry") when writes meet. Of
-# ours, none may be wrong.
+WARM_MAX_S = 20.0
+# Of a peer's answers, which then do not count for its rate; of ours, none may be wrong. An answer that tells a writer
+# to try again is not wrong: it is tried again, and costs.
 WRONG_MAX = 0.1
 _DETAIL = re.compile(r"detail=\"?(\w+)")
 
@@ -53,11 +56,14 @@ class Group:
         ours_wrong, theirs_wrong = self.rounds[name].wrong, self.rounds[theirs].wrong
         if ours_wrong or theirs_wrong > WRONG_MAX * self.rounds[theirs].answers or not theirs_best.rate:
             return Finding(note=f"{ours_wrong} answers of {name} and {theirs_wrong} of {theirs} were wrong")
-        faster = max(ours_best, theirs_best, key=lambda sample: sample.rate)
         note = f"{name} {ours_best.rate:,.0f}/s to {theirs_best.rate:,.0f}/s"
+        by_cpu = self.rounds[theirs].cpu_us / self.rounds[name].cpu_us
+        note += "" if math.isnan(by_cpu) else f"; by CPU of the processes {by_cpu:.2f} x"
+        for each in (name, theirs):
+            note += f"; {each} tried {self.rounds[each].retried} again" if self.rounds[each].retried else ""
         if theirs_wrong:
             note += f" ({theirs_wrong} wrong answers of {theirs} left out)"
-        return Finding(ours_best.rate / theirs_best.rate, note, faster.generator)
+        return Finding(ours_best.rate / theirs_best.rate, note, max(ours_best.generator, theirs_best.generator))
 
 
 def in_turn(title: str, contenders: Sequence[Contender], rounds: int, seconds: float, say: Say) -> Group:
@@ -79,9 +85,27 @@ def in_turn(title: str, contenders: Sequence[Contender], rounds: int, seconds: f
 def tier_of(place: Place, asked: Request) -> str:
     """Where the second answer came from: `local`, `shared`, `store`, or nothing where the service does not say."""
     ask(place.port, asked)
-    said = ask(place.port, asked)[1].get("cache-status", "")
-    found = _DETAIL.search(said)
-    return found[1] if found else ""
+    return _tier(place, asked)
+
+
+def tiers_of(place: Place, requests: Sequence[Request]) -> Counter[str]:
+    """Where the answers come from at this moment, each asked once."""
+    return Counter(_tier(place, asked) for asked in requests)
+
+
+def warmed(place: Place, requests: Sequence[Request], tier: str, say: Say) -> None:
+    """Ask until every answer comes from that tier: a shared one is not filled in the first seconds of its server."""
+    begun = time.monotonic()
+    while set(tiers_of(place, requests)) != {tier}:
+        if time.monotonic() - begun > WARM_MAX_S:
+            say(f"{place.name} does not answer from {tier}: {dict(tiers_of(place, requests))}")
+            return
+        time.sleep(0.3)
+
+
+def _tier(place: Place, asked: Request) -> str:
+    found = _DETAIL.search(ask(place.port, asked)[1].get("cache-status", ""))
+    return found[1] if found else "no tier"
 
 
 def ceiling(groups: Sequence[Group]) -> tuple[float, Sample] | None:

@@ -6,6 +6,7 @@ call a starved generator idle.
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,18 @@ def times_of(pid: int) -> Times:
             continue  # the thread ended between the look at the folder and the look at the file
         ran, waited = ran + int(on_cpu), waited + int(in_queue)
     return Times(time.monotonic(), ran / 1e9, waited / 1e9)
+
+
+def ran_s(pids: Sequence[int]) -> float:
+    """Seconds that processes ran since they began, threads that ended among them."""
+    ticks = 0
+    for pid in pids:
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue  # it ended
+        ticks += sum(int(part) for part in text.rpartition(")")[2].split()[11:13])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def wanted_share(before: Times, after: Times) -> float:

@@ -6,7 +6,11 @@ It reads what to do as JSON from stdin and writes what it saw as JSON to stdout.
 - `open`: requests have intended times, whatever the server does, and latency counts from the intended time, so that a
   server that stands still cannot stop the clock; between requests it polls, because timers of an event loop are a
   millisecond coarse;
-- `chain`: closed, and every request carries the entity tag of the answer before it: writes with a precondition.
+- `chain`: closed, and every request carries the entity tag of the answer before it: writes with a precondition. Each
+  target belongs to one connection, so nobody meets another. A write that is told to try again (409, 412, 503) does, and
+  its time counts from the first try.
+
+`closed` and `chain` last for a time, or, with `count`, until so many were answered.
 """
 
 import asyncio
@@ -24,6 +28,10 @@ from loadtests.bench import wire
 from loadtests.bench.percentiles import counted
 
 STRAGGLERS_S = 3.0  # what open requests get after the last intended time
+# What tells a writer to try again: a conflict, a precondition that does not hold (it must read anew first), too busy.
+CONFLICT, STALE, BUSY = 409, 412, 503
+RETRIES_MAX = 10  # of one write; then it counts as wrong
+BUSY_PAUSE_S = 0.05
 
 
 @dataclass(slots=True)
@@ -42,6 +50,16 @@ class Target:
 
 
 @dataclass(slots=True)
+class Chain:
+    """What one connection writes to, and where it is with the first of them."""
+
+    targets: deque[Target]
+    reading: bool = False
+    tries: int = 0
+    since: float = 0.0  # the first try of the write that is going on
+
+
+@dataclass(slots=True)
 class Seen:
     """What happened since `begin`; earlier answers were the warm-up."""
 
@@ -49,6 +67,7 @@ class Seen:
     end: float
     latencies_us: list[float] = field(default_factory=list)
     wrong: int = 0
+    retried: int = 0
     statuses: dict[int, int] = field(default_factory=dict)
 
     def note(self, since: float, status: int) -> None:
@@ -69,6 +88,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self.transport: Any = None
         self.since = 0.0
+        self.answers = 0  # all that came back, those of the warm-up, reads and retries among them
         self.state: Any = None  # what the way of asking keeps for this connection
         self.closed = False
 
@@ -87,6 +107,7 @@ class Connection(asyncio.Protocol):
         self._buffer += data
         end = wire.response_end(self._buffer)
         if end:
+            self.answers += 1
             answer = bytes(self._buffer[:end])
             del self._buffer[:end]
             self._answered(self, wire.status_of(answer), answer)
@@ -102,6 +123,8 @@ class Run:
             Target(base64.b64decode(read), base64.b64decode(write)) for read, write in plan.get("targets", ())
         ]
         self._next = 0
+        self._left: int | None = plan.get("count")
+        self._enough = asyncio.Event()
         begin = time.perf_counter() + plan["warmup"]
         self.seen = Seen(begin, begin + plan["duration"])
         self._idle: deque[Connection] = deque()
@@ -116,11 +139,13 @@ class Run:
         else:
             for number, connection in enumerate(connections):
                 self._start(connection, number, len(connections))
-            await asyncio.sleep(self.seen.end - time.perf_counter())
+            await self._end()
         outcome = {
             "counts": counted(self.seen.latencies_us),
             "answers": len(self.seen.latencies_us),
             "wrong": self.seen.wrong,
+            "retried": self.seen.retried,
+            "all": sum(connection.answers for connection in connections),
             "statuses": self.seen.statuses,
         }
         if self._plan["mode"] == "open":
@@ -128,6 +153,21 @@ class Run:
         for connection in connections:
             connection.transport.abort()
         return outcome
+
+    async def _end(self) -> None:
+        try:
+            await asyncio.wait_for(self._enough.wait(), self.seen.end - time.perf_counter())
+        except TimeoutError:
+            return
+
+    def _counted(self) -> bool:
+        """One more was answered; whether there is another to send."""
+        if self._left is None:
+            return True
+        self._left -= 1
+        if self._left <= 0:
+            self._enough.set()
+        return bool(self._left >= self._plan["connections"])  # the others are on their way
 
     async def _connect(self, answered: Any) -> Connection:
         loop = asyncio.get_running_loop()
@@ -143,13 +183,13 @@ class Run:
         if self._plan["mode"] == "closed":
             connection.send(self._request(), time.perf_counter())
             return
-        connection.state = deque(self._targets[number::of])
+        connection.state = Chain(deque(self._targets[number::of]))
         self._link(connection, 0, b"")
 
     def _again(self, connection: Connection, status: int, answer: bytes) -> None:
         now = time.perf_counter()
         self._noted(connection, status, now)
-        if now < self.seen.end and not connection.closed:
+        if self._counted() and now < self.seen.end and not connection.closed:
             connection.send(self._request(), now)
 
     def _noted(self, connection: Connection, status: int, now: float) -> None:
@@ -159,17 +199,44 @@ class Run:
     # chain
     def _link(self, connection: Connection, status: int, answer: bytes) -> None:
         now = time.perf_counter()
-        targets: deque[Target] = connection.state
-        last = targets[0]
-        if answer:
-            first, last.etag = not last.etag, wire.etag_of(answer) or last.etag or b"-"
-            if not first:
-                self._noted(connection, status, now)
-                targets.rotate(1)
-        if connection.closed or now >= self.seen.end:
+        chain: Chain = connection.state
+        if connection.closed:
+            self._noted(connection, status, now)
             return
-        target = targets[0]
-        connection.send(target.next_write() if target.etag else target.read, time.perf_counter())
+        more = not answer or self._read_or_written(connection, chain, status, answer, now)
+        if not more or now >= self.seen.end:
+            return
+        target = chain.targets[0]
+        chain.reading = not target.etag
+        if not chain.tries:
+            chain.since = now
+        if chain.reading:
+            connection.send(target.read, now)
+        elif status == BUSY and chain.tries:
+            asyncio.get_running_loop().call_later(BUSY_PAUSE_S, self._write, connection, chain)
+        else:
+            self._write(connection, chain)
+
+    def _write(self, connection: Connection, chain: Chain) -> None:
+        if not connection.closed:
+            connection.send(chain.targets[0].next_write(), chain.since)
+
+    def _read_or_written(self, connection: Connection, chain: Chain, status: int, answer: bytes, now: float) -> bool:
+        """Take in an answer; False when nothing more is to be sent."""
+        target = chain.targets[0]
+        if chain.reading:
+            target.etag = wire.etag_of(answer) or b"-"
+            return True
+        if status in (CONFLICT, STALE, BUSY) and chain.tries < RETRIES_MAX:
+            chain.tries += 1
+            self.seen.retried += 1
+            target.etag = b"" if status == STALE else target.etag
+            return True
+        self._noted(connection, status, now)
+        target.etag = wire.etag_of(answer) or target.etag if status < 300 else b""
+        chain.tries = 0
+        chain.targets.rotate(1)
+        return self._counted()
 
     # open
     async def _pace(self) -> None:

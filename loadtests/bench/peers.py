@@ -9,10 +9,12 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import psutil
 
 from loadtests.bench.cores import SERVER_CORE
 from loadtests.bench.started import Place, ask
@@ -62,7 +64,18 @@ def _call(script: Path, verb: str) -> None:
 
 
 def _answering() -> dict[str, Place]:
-    return {place.name: place for place in (KINTO, POCKETBASE, FEAST) if _healthy(place)}
+    return {
+        place.name: replace(place, pids=serving(place.port)) for place in (KINTO, POCKETBASE, FEAST) if _healthy(place)
+    }
+
+
+def serving(port: int) -> tuple[int, ...]:
+    """The processes that listen on a port, and those they started."""
+    found = set()
+    for link in psutil.net_connections("tcp4"):
+        if link.status == psutil.CONN_LISTEN and link.laddr.port == port and link.pid:
+            found |= {link.pid, *(child.pid for child in psutil.Process(link.pid).children(recursive=True))}
+    return tuple(sorted(found))
 
 
 def _healthy(place: Place) -> bool:
@@ -78,6 +91,8 @@ def give(peers: Peers, document: bytes) -> None:
     for number in range(COUNT):
         if KINTO.name in peers.up:
             _accepted(ask(KINTO.port, request(_kinto(number), "PUT", {"data": held})), KINTO)
+            _accepted(ask(KINTO.port, request(_kinto_own(number), "PUT", {"data": {}})), KINTO)
+            _accepted(ask(KINTO.port, request(f"{_kinto_own(number)}/records/prefs", "PUT", {"data": held})), KINTO)
         if POCKETBASE.name in peers.up:
             _accepted(ask(POCKETBASE.port, request(_pocketbase(number), "PATCH", {"doc": held})), POCKETBASE)
 
@@ -89,6 +104,12 @@ def _accepted(answer: tuple[int, dict[str, str], bytes], place: Place) -> None:
 
 def _kinto(number: int) -> str:
     return f"/v1/buckets/h2/collections/prefs/records/g{number}"
+
+
+def _kinto_own(number: int) -> str:
+    """A collection for one guest. Kinto allows one write a collection and millisecond and refuses the others with 409,
+    so guests of one collection would be in each other's way; it is made for a collection or a bucket a user."""
+    return f"/v1/buckets/h2/collections/guest-{number}"
 
 
 def _pocketbase(number: int) -> str:
@@ -112,7 +133,8 @@ def kinto_writes() -> list[tuple[Request, Request]]:
     """One key, merged, with a precondition; every write is committed to PostgreSQL."""
     headers = {"content-type": "application/merge-patch+json", "if-match": ETAG.decode()}
     body = b'{"data":{"version":' + VALUE + b"}}"
-    return [(request(_kinto(n)), request(_kinto(n), "PATCH", body, headers)) for n in range(COUNT)]
+    paths = [f"{_kinto_own(number)}/records/prefs" for number in range(COUNT)]
+    return [(request(path), request(path, "PATCH", body, headers)) for path in paths]
 
 
 def pocketbase_writes(document: bytes) -> list[tuple[Request, Request]]:

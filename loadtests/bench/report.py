@@ -48,15 +48,16 @@ def budget_rows(judged: list[Judged]) -> Rows:
 
 
 def rate_rows(groups: list[Group]) -> Rows:
-    rows = [["call", "server", "best/s", "all rounds", "p50 ms", "p99 ms", "wrong", "server busy", "generator busy"]]
+    rows = [["call", "server", "best/s", "all rounds", "p50 ms", "p99 ms", "wrong", "retried"]]
+    rows[0] += ["CPU us/answer", "server busy", "generator busy"]
     for group in groups:
         for name, each in group.rounds.items():
             best, rates = each.best, " ".join(f"{sample.rate:,.0f}" for sample in each.samples)
             times = [f"{percentile(each.counts, share) / 1000:.2f}" for share in (0.5, 0.99)]
             busy = f"{best.server:.0%}" if best.server else ""
-            rows.append(
-                [group.title, name, f"{best.rate:,.0f}", rates, *times, str(each.wrong), busy, f"{best.generator:.0%}"]
-            )
+            cost = "" if math.isnan(each.cpu_us) else f"{each.cpu_us:,.0f}"
+            told = [str(each.wrong), str(each.retried), cost, busy, f"{best.generator:.0%}"]
+            rows.append([group.title, name, f"{best.rate:,.0f}", rates, *times, *told])
     return rows
 
 
@@ -69,7 +70,7 @@ def tail_rows(tails: Mapping[str, Counts]) -> Rows:
 
 
 def growth_rows(all_growth: list[Growth]) -> Rows:
-    rows = [["engine", "call", "cost at each size, microseconds", "fitted, per tenfold"]]
+    rows = [["engine", "call", "cost at each size, microseconds where nothing else is said", "fitted, per tenfold"]]
     for growth in all_growth:
         for call, costs in growth.costs.items():
             cells = ", ".join(f"{size:,}: {cost:,.0f}" for size, cost in sorted(costs.items()))
@@ -92,6 +93,7 @@ def sections(outcome: Outcome) -> list[tuple[str, str, Rows]]:
     found = [("Budget", " ".join(outcome.notes), budget_rows(outcome.judged))]
     if outcome.groups:
         words = "Closed loop, 16 connections, rounds in turn. The percentiles are what a closed loop sees. "
+        words += "CPU is that of the server's own processes, without databases and caches, in the cheapest round. "
         found.append(("Rates", words + ceiling_note(outcome.groups), rate_rows(outcome.groups)))
     if outcome.tails:
         words = f"{outcome.tails_note} {outcome.calibration}"

@@ -1,15 +1,17 @@
 """A whole run in the order in which it happens: calibrate, start what is compared, measure group by group, judge."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 from loadtests.bench import growth, guests, load, machine, peers, visibility
-from loadtests.bench.budgets import BUDGETS, Finding, judge_all, matches
+from loadtests.bench.budgets import BUDGETS, Finding, budget_of, judge_all, matches, worst
 from loadtests.bench.calibration import calibrate
-from loadtests.bench.comparing import Contender, Group, Say, in_turn, tier_of
+from loadtests.bench.comparing import Contender, Group, Say, in_turn, tiers_of, warmed
 from loadtests.bench.percentiles import percentile
 from loadtests.bench.report import Outcome
 from loadtests.bench.started import Grounds, House, Place, ask, has_shared_tier
+from loadtests.bench.stored import stored
 from loadtests.bench.wire import Request
 
 STORED = 1_000
@@ -95,17 +97,18 @@ class Session:
             others.append(Contender(self.webdis, WEBDIS, [Request(f"/GET/{key}.txt") for key in _WEBDIS_KEYS]))
         house = self.houses[OURS[1]]
         fresh = Contender(house, "no-cache", guests.reads(house, range(HOT), fresh=True))
+        warmed(house, fresh.requests, "shared", self.say)
         group = self._in_turn("read", [*limits, *ours, fresh, *others])
-        tiers = {each.label: tier_of(each.place, each.requests[0]) for each in (*ours, fresh)}
-        said = ", ".join(f"{name} {tier or 'does not say'}" for name, tier in tiers.items())
+        tiers = {each.label: tiers_of(each.place, each.requests) for each in (*ours, fresh)}
+        said = ", ".join(f"{name} {_said(found)}" for name, found in tiers.items())
         self.outcome.notes.append(f"Answered from: {said}.")
         for theirs, row in ((READY, "hot/bytes"), (BARE, "hot/bare"), (WEBDIS, "hot/webdis")):
             self.findings[row] = group.ratio(OURS, theirs)
         for name in ("pocketbase", "feast", "kinto"):
             self.findings[f"hot/{name}"] = group.ratio(OURS, name, self.peers.reason)
         shared = group.ratio(["no-cache"], READY)
-        if tiers["no-cache"] != "shared":
-            note = f"{shared.note}; not answered from a shared tier"
+        if set(tiers["no-cache"]) != {"shared"}:
+            note = f"{shared.note}; answered from {_said(tiers['no-cache'])}"
             shared = Finding(shared.value, note, shared.generator_share, counts=False)
         self.findings["shared/bytes"] = shared
         if self.wish.wants("hot/"):
@@ -127,19 +130,19 @@ class Session:
         if self.webdis:
             contenders.append(Contender(self.webdis, WEBDIS, [Request("/MGET/" + "/".join(_WEBDIS_KEYS))]))
         if "pocketbase" in self.peers.up:
-            contenders.append(Contender(peers.POCKETBASE, "pocketbase", [peers.pocketbase_batch()]))
+            contenders.append(Contender(self.peers.up["pocketbase"], "pocketbase", [peers.pocketbase_batch()]))
         group = self._in_turn("batch of 100", contenders)
         self.findings["batch/webdis"] = group.ratio(OURS, WEBDIS)
         self.findings["batch/pocketbase"] = group.ratio(OURS, "pocketbase", self.peers.reason)
 
     def _writes(self) -> None:
-        written = range(HOT, HOT + 200)
+        written = range(HOT, HOT + peers.COUNT)  # as many as the peers have, each written by one connection
         contenders = [Contender(h, h.name, targets=guests.writes(h, written)) for h in self.houses.values()]
         if "kinto" in self.peers.up:
-            contenders.append(Contender(peers.KINTO, "kinto", targets=peers.kinto_writes()))
+            contenders.append(Contender(self.peers.up["kinto"], "kinto", targets=peers.kinto_writes()))
         if "pocketbase" in self.peers.up:
             pairs = peers.pocketbase_writes(self.document)
-            contenders.append(Contender(peers.POCKETBASE, "pocketbase", targets=pairs))
+            contenders.append(Contender(self.peers.up["pocketbase"], "pocketbase", targets=pairs))
         group = self._in_turn("one-key write", contenders)
         self.findings["write/kinto"] = group.ratio([OURS[1]], "kinto", self.peers.reason)
         self.findings["write/pocketbase"] = group.ratio([OURS[0]], "pocketbase", self.peers.reason)
@@ -161,23 +164,26 @@ class Session:
         for engine in self.wish.growth_engines:
             houses = {}
             for size in self.wish.sizes:
-                self.say(f"storing {size:,} guests on {engine}")
-                houses[size] = self.grounds.house(engine, f"-{size}")
-                guests.load(houses[size], guests.first_guest(houses[size]), 0, size)
+                houses[size] = stored(self.grounds, engine, size, self.say)
             found = growth.measure(houses, self.wish.rounds, 1.5, self.say)
             self.outcome.growth.append(found)
-            for row, call in (("growth/hot", "hot p99"), ("growth/miss", "miss")):
-                better = self.findings.get(row)
-                finding = found.finding(call)
-                if better is None or not better.value >= finding.value:  # the worse of two engines counts
-                    self.findings[row] = finding
+            for size, house in houses.items():
+                found.note("memory a guest, bytes", size, growth.memory(house, self.grounds, size).resident)
+                self.grounds.end(house)
+        for row, call in (("growth/hot", "hot p99"), ("growth/miss", "miss")):
+            each = [found.finding(call) for found in self.outcome.growth]
+            self.findings[row] = worst(budget_of(row), each)
 
     def _memory(self) -> None:
-        """On a server of its own: it has read nobody yet."""
         self.say("memory per guest")
         house = self.houses[OURS[0]]
-        guests.load(house, self.templates[house.name], STORED, STORED + growth.MEMORY_GUESTS)
-        self.findings["memory"] = growth.memory(house, self.grounds.neighbour(house))
+        enough = growth.WARM_GUESTS + growth.MEMORY_GUESTS
+        guests.load(house, self.templates[house.name], STORED, enough)
+        self.findings["memory"] = growth.memory(house, self.grounds, enough).finding()
+
+
+def _said(tiers: Counter[str]) -> str:
+    return next(iter(tiers)) if len(tiers) == 1 else " and ".join(f"{count} {tier}" for tier, count in tiers.items())
 
 
 def run(wish: Wish, say: Say) -> Outcome:

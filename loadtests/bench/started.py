@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +25,13 @@ from loadtests.bench.wire import Request, request
 from prefs.settings import Settings
 from tests.servers import PostgresServer, ValkeyServer, free_port
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 20.0
 DEMO_GUESTS = 12
+SERVING = [sys.executable, "-m", "loadtests.bench.serving"]
+DATABASE = "bench"
+# The test server does not sync its disk; a write that is compared must.
+DURABLE = {"fsync": "on", "full_page_writes": "on"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Grounds:
         self._stack = ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="guestprefs-bench-"))
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     def close(self) -> None:
         self._stack.close()
@@ -75,16 +80,20 @@ class Grounds:
                 env={**os.environ, **environment},
             )
         self._stack.callback(_end, process)
+        self._processes[port] = process
         self._wait(name, process, lambda: _listens(port))
         return Place(name, port, _family(process))
 
+    def end(self, place: Place) -> None:
+        """Before all the rest."""
+        _end(self._processes.pop(place.port))
+
     def bare(self, name: str, application: str, body: bytes) -> Place:
-        """One of the applications of `bare.py` on the server that guestprefs runs on."""
+        """One of the applications of `bare.py` on the server that guestprefs runs on, with the same settings."""
         port, document = free_port(), self.folder / "document.json"
         document.write_bytes(body)
-        server = ["--interface", "asgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-        command = [sys.executable, "-m", "granian", *server, "--loop", "uvloop", "--no-access-log"]
-        return self.run(name, [*command, f"loadtests.bench.bare:{application}"], port, BENCH_DOCUMENT=str(document))
+        command = [*SERVING, f"loadtests.bench.bare:{application}_application", str(port)]
+        return self._ready(name, command, port, BENCH_DOCUMENT=str(document))
 
     def webdis(self, document: bytes, keys: list[str]) -> Place | None:
         """Webdis over a Valkey that holds the document under every key; None where it is not installed."""
@@ -100,18 +109,20 @@ class Grounds:
         settings.write_text(json.dumps({**store, **face, **more}), encoding="utf-8")
         return self.run("webdis", [program, str(settings)], port)
 
-    def house(self, engine: str, mark: str = "") -> House:
+    def house(
+        self, engine: str, mark: str = "", data: Path | None = None, server: PostgresServer | None = None
+    ) -> House:
         """`guestprefs serve --demo`, on SQLite, or on PostgreSQL with Valkey; both make every write durable.
 
-        Each has databases and a cache of its own, since the guests of all have the same ids.
+        Each has databases and a cache of its own, since the guests of all have the same ids. `data` and `server` are
+        given where what is stored is to outlive the run.
         """
-        name, data = f"guestprefs-{engine}{mark}", self.folder / f"data-{engine}{mark}"
+        name, data = f"guestprefs-{engine}{mark}", data or self.folder / f"data-{engine}{mark}"
         environment = {"DRAIN_DELAY": "0", "LOG_LEVEL": "warning"}
         if engine == "postgresql":
-            # The test server does not sync its disk; a write that is compared must.
-            server = self._stack.enter_context(PostgresServer(fsync="on", full_page_writes="on"))
+            server = self._stack.enter_context(server or PostgresServer(**DURABLE))
             cache = self._stack.enter_context(ValkeyServer())
-            environment |= {"DATABASE_URL": server.create_database("bench"), "REDIS_URL": cache.url()}
+            environment |= {"DATABASE_URL": _database(server), "REDIS_URL": cache.url()}
         else:
             environment |= {"DATABASE_URL": "", "REDIS_URL": ""}
         port = free_port()
@@ -134,8 +145,20 @@ class Grounds:
         """A second server over the same database, cache and keys."""
         return self._serve(f"{house.name}-2", free_port(), house.data, house.environment)
 
+    def served(
+        self, house: House, mark: str, application: str, before: Sequence[str] = (), **environment: str
+    ) -> Place:
+        """A second server over the same database that wraps the service in something, or runs in something."""
+        port = free_port()
+        command = [*before, *SERVING, application, str(port), str(house.data)]
+        return self._ready(f"{house.name}-{mark}", command, port, **{**house.environment, **environment})
+
     def _serve(self, name: str, port: int, data: Path, environment: Mapping[str, str], *more: str) -> Place:
         command = [sys.executable, "-m", "api.cli.main", "serve", "--port", str(port), "--data", str(data), *more]
+        return self._ready(name, command, port, **environment)
+
+    def _ready(self, name: str, command: list[str], port: int, **environment: str) -> Place:
+        """The workers, too, are there."""
         place = self.run(name, command, port, **environment)
         self._wait(name, None, lambda: _answers(port, "/readyz"))
         return Place(name, port, _family(psutil.Process(place.pids[0])))
@@ -147,6 +170,12 @@ class Grounds:
                 log = (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
                 raise SystemExit(f"{name} did not start:\n{log[-3000:]}")
             time.sleep(0.05)
+
+
+def _database(server: PostgresServer) -> str:
+    if server.execute(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"):
+        return server.url(DATABASE)
+    return server.create_database(DATABASE)
 
 
 def has_shared_tier() -> bool:
@@ -198,6 +227,8 @@ def _family(process: subprocess.Popen[bytes] | psutil.Process) -> tuple[int, ...
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(STOP_TIMEOUT_S)

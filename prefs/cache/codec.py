@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from prefs.cache.keys import EXTENSIONS, GUEST, LIVE, PROPERTY, STAYS
+from prefs.cache.keys import EXTENSIONS, GUEST, PROPERTY, STAYS
 from prefs.core.entries import (
     ANY_TIME,
     Consent,
@@ -29,11 +29,12 @@ from prefs.core.entries import (
     Strength,
 )
 from prefs.core.stays import Party, Stay, StayStatus
-from prefs.ports import Record
+from prefs.ports import Lodging, Record
 
-# "1" was written by orjson. "J" was not, since orjson refuses lone surrogates and integers beyond 64 bits. "Z" is either
-# of them, deflated: ids and moments repeat, so ten entries shrink to a quarter for some twenty microseconds.
-_FAST, _PLAIN, _DEFLATED = b"1", b"J", b"Z"
+# "2" was written by orjson. "K" was not, since orjson refuses lone surrogates and integers beyond 64 bits. ("1" and "J"
+# are of a release that kept live presses under a key of their own.) "Z" is either of them, deflated: ids and moments
+# repeat, so ten entries shrink to a quarter for some twenty microseconds.
+_FAST, _PLAIN, _DEFLATED = b"2", b"K", b"Z"
 _DEFLATED_FROM = 512
 _moment = datetime.fromisoformat
 SHARED_MAX = 4096  # scopes and contexts are few: entries that are alike point at one
@@ -183,6 +184,16 @@ def _stay_of(data: Sequence[Any]) -> Stay:
     )
 
 
+def _lodging(lodging: Lodging) -> list[Any]:
+    presses = [[stay, [_entry(entry) for entry in pressed]] for stay, pressed in lodging.live.items()]
+    return [[_stay(stay) for stay in lodging.stays], presses]
+
+
+def _lodging_of(data: Sequence[Any]) -> Lodging:
+    stays, presses = data
+    return Lodging(tuple(map(_stay_of, stays)), {stay: tuple(map(_entry_of, pressed)) for stay, pressed in presses})
+
+
 def _record(record: Record) -> list[Any]:
     return [record.id, record.body, record.version]
 
@@ -194,15 +205,13 @@ def _record_of(data: Sequence[Any]) -> Record:
 
 _WRITERS: dict[str, Callable[[Any], Any]] = {
     GUEST: _document,
-    STAYS: lambda stays: [_stay(stay) for stay in stays],
-    LIVE: lambda entries: [_entry(entry) for entry in entries],
+    STAYS: _lodging,
     PROPERTY: _record,
     EXTENSIONS: lambda found: [found[0], [_record(record) for record in found[1]]],
 }
 _READERS: dict[str, Callable[[Any], Any]] = {
     GUEST: _document_of,
-    STAYS: lambda data: [_stay_of(stay) for stay in data],
-    LIVE: lambda data: [_entry_of(entry) for entry in data],
+    STAYS: _lodging_of,
     PROPERTY: _record_of,
     EXTENSIONS: lambda data: (data[0], [_record_of(record) for record in data[1]]),
 }

@@ -8,12 +8,12 @@ so a server that was restarted or promoted starts empty by construction.
 import re
 from typing import NamedTuple
 
-GUEST, STAYS, LIVE, PROPERTY, EXTENSIONS = "g", "s", "l", "p", "x"
-KINDS = {GUEST: "guest", STAYS: "stays", LIVE: "live", PROPERTY: "property", EXTENSIONS: "extensions"}
+GUEST, STAYS, PROPERTY, EXTENSIONS = "g", "s", "p", "x"
+KINDS = {GUEST: "guest", STAYS: "stays", PROPERTY: "property", EXTENSIONS: "extensions"}
 CATALOGUE = EXTENSIONS + ":all"  # the extension of the catalogue is one thing, read whole
 
 # An id of another form is nobody's, or unfit for a key: the store behind answers for it, and no tier remembers.
-_CACHEABLE = re.compile(r"[gslpx]:[A-Za-z0-9_.:~-]{1,160}")
+_CACHEABLE = re.compile(r"[gspx]:[A-Za-z0-9_.:~-]{1,160}")
 
 
 def cacheable(key: str) -> bool:

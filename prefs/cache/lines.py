@@ -7,7 +7,7 @@ event loop's own time: a loop that is late reads what has come in before it give
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from redis.asyncio.connection import Connection, parse_url
@@ -25,7 +25,9 @@ SLICE_S = 0.005
 SLICES_MAX = 4  # 20 ms
 KEYS_A_SLICE = 25  # a batch of a thousand documents is megabytes, and each of its leases a script
 CONNECT_TIMEOUT_S = 1.0  # for what no slice covers; an exchange that connects is given up after 20 ms like any other
-COLD_GUARD_S = 10.0  # after a start the fences of before are gone: nothing is filled while writers of before may live
+# After a start the fences of before are gone: nothing is filled while a write of before may yet commit. That is as long
+# as the store lets a write take: WRITE_MAX_S until its COMMIT, and STATEMENT_TIMEOUT_MS for that.
+COLD_GUARD_S = 4.0
 
 type Command = Sequence[str | bytes | int]
 
@@ -108,8 +110,7 @@ class Line:
         facts = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
         self._namespace = namespace_of(facts["run_id"])
         self._scripts = dict(zip(ALL, shas, strict=True))
-        left_s = self._cold_guard_s - int(facts["uptime_in_seconds"])
-        self._warm_at = asyncio.get_running_loop().time() + max(0.0, left_s)
+        self._warm_at = asyncio.get_running_loop().time() + max(0.0, self._cold_guard_s - _least_uptime_s(facts))
 
     async def close(self) -> None:
         await self._connection.disconnect(nowait=True)
@@ -178,6 +179,13 @@ class Lines:
     async def close(self) -> None:
         for line in self._free:
             await line.close()
+
+
+def _least_uptime_s(facts: Mapping[str, str]) -> float:
+    """It counts the seconds of its clock that began since its start: the first may have been almost over by then."""
+    uptime_s = int(facts["uptime_in_seconds"])
+    now_s = int(facts.get("server_time_usec", 0)) / 1e6
+    return max(0.0, uptime_s - 1 + now_s % 1)
 
 
 async def _end(task: "asyncio.Future[Answer]") -> None:

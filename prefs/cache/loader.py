@@ -1,9 +1,9 @@
 """Loading what no local copy answers: shared tier, then store, for all who ask in the same tick of the event loop.
 
-Whatever is wanted in one tick becomes one flight: one MGET, one round of leases for what is missing, one statement a
-kind. A flight begins after every request that it serves, so nobody hears of a time before his question. A key that is
-in the air when someone asks for it again waits for the next flight, which then mostly finds it: so a process never
-loads a key twice at once, and one refill costs at most one load a process.
+Whatever is wanted in one tick becomes one flight: one MGET, one round of leases for what is missing, one statement,
+whatever the kinds. A flight begins after every request that it serves, so nobody hears of a time before his question.
+A key that is in the air when someone asks for it again waits for the next flight, which then mostly finds it: so a
+process never loads a key twice at once, and one refill costs at most one load a process.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
-from prefs.cache import keys as kinds
 from prefs.cache.breaker import Breaker
 from prefs.cache.codec import encode
-from prefs.cache.keys import CATALOGUE, GUEST, KINDS, PROPERTY, cacheable, id_of, kind_of
+from prefs.cache.keys import GUEST, KINDS, STAYS, cacheable, kind_of
 from prefs.cache.lines import SharedUnavailable
 from prefs.cache.local import Expectation, Kept, LocalTier
+from prefs.cache.lookups import lookup_of, value_in
 from prefs.cache.metrics import SILENCE, CacheMetrics
 from prefs.cache.shared import BUSY, COLD, FENCED, FOUND, GRANTED, Hit, SharedTier
 from prefs.core.entries import Document
@@ -27,7 +27,7 @@ from prefs.ports import Record, Store
 
 LOADS_MAX = 8  # statements at once: with the shared tier gone, misses queue here and not at the database
 BUSY_WAIT_S = 0.005
-PACKED = frozenset((GUEST, kinds.STAYS, kinds.LIVE))  # what belongs to one guest; the rest is few, and in every answer
+PACKED = frozenset((GUEST, STAYS))  # what belongs to one guest; the rest is few, and in every answer
 
 
 class Tier(StrEnum):
@@ -108,13 +108,15 @@ class Loader:
         self._scheduled = False
 
     async def load(self, keys: Iterable[str], version: int, level: Freshness) -> Request:
-        """Answers and failures of these keys, loaded after now. A cancelled caller leaves the flight undisturbed."""
+        """Answers and failures of these keys, loaded after now; documents at least at this version.
+
+        A cancelled caller leaves the flight undisturbed."""
         request = Request(set(keys), asyncio.get_running_loop().create_future())
         for key in tuple(request.left):
             wanted = self._wanted.get(key)
             if wanted is None:
                 wanted = self._wanted[key] = Wanted()
-            wanted.version = max(wanted.version, version)
+            wanted.version = max(wanted.version, version if kind_of(key) == GUEST else 0)
             wanted.store |= level is Freshness.STORE
             wanted.requests.append(request)
         self._schedule()
@@ -254,27 +256,14 @@ class Loader:
     # ------------------------------------------------------------ the store behind
 
     async def _load(self, keys: Sequence[str]) -> dict[str, tuple[Any, int]]:
-        """Values with versions, each kind in one statement of its own that begins now. Raises StoreUnavailable."""
-        by_kind: dict[str, list[str]] = {}
-        for key in keys:
-            by_kind.setdefault(kind_of(key), []).append(key)
-        loads = [self._load_kind(kind, wanted) for kind, wanted in by_kind.items()]
-        if len(loads) == 1:
-            return await loads[0]
-        loaded: dict[str, tuple[Any, int]] = {}
-        for part in await asyncio.gather(*loads, return_exceptions=True):
-            if isinstance(part, BaseException):
-                raise part
-            loaded |= part
-        return loaded
-
-    async def _load_kind(self, kind: str, wanted: Sequence[str]) -> dict[str, tuple[Any, int]]:
-        ids = [id_of(key) for key in wanted]
+        """Values with versions, all in one statement that begins now. Raises StoreUnavailable."""
+        if not keys:
+            return {}
         async with self._turns:
             if not self._circuit.admits():
                 raise StoreUnavailable("The database does not answer.")
             try:
-                found = await self._read(kind, ids)
+                found = await self._inner.look_up(lookup_of(keys))
             except StoreUnavailable:
                 self._circuit.failed()
                 raise
@@ -282,22 +271,8 @@ class Loader:
                 self._circuit.withdrew()
                 raise
             self._circuit.succeeded()
-        absent: list[object] | None = None if kind in (GUEST, PROPERTY) else []
-        values = {key: found.get(id, absent) for key, id in zip(wanted, ids, strict=True)}
+        values = {key: value_in(found, key) for key in keys}
         return {key: (value, version_of(value)) for key, value in values.items()}
-
-    async def _read(self, kind: str, ids: Sequence[str]) -> Mapping[str, Any]:
-        match kind:
-            case kinds.GUEST:
-                return await self._inner.get_many(ids)
-            case kinds.STAYS:
-                return await self._inner.stays_of(ids)
-            case kinds.LIVE:
-                return await self._inner.live_of(ids)
-            case kinds.PROPERTY:
-                return {id: await self._inner.property(id) for id in ids}
-            case _:
-                return {id_of(CATALOGUE): await self._inner.extensions()}
 
     async def close(self) -> None:
         """Let what is in the air land."""

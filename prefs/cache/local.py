@@ -231,11 +231,17 @@ class LocalTier:
             if not fresh and (not undisturbed or version == 0):
                 return None  # a withdrawal may have been heard
             epoch, doubted_at = (self._epoch, None) if fresh else (_NO_EPOCH, now)
-            self._drop(key)
-            kept = Kept(key, held, version, footprint(held), epoch, now, doubted_at, seal=seal)
-            self._kept[key] = kept
-            self._bytes += kept.size_bytes
-            self._shrink()
+            kept = self._kept.get(key)
+            if kept is not None and kept.version == version and kept.held == held:
+                # The same again: what was prepared from it is as right as before.
+                kept.loaded_at, kept.doubted_at, kept.seal = now, doubted_at, seal or kept.seal
+                kept.epoch = epoch
+            else:
+                self._drop(key)
+                kept = Kept(key, held, version, footprint(held), epoch, now, doubted_at, seal=seal)
+                self._kept[key] = kept
+                self._bytes += kept.size_bytes
+                self._shrink()
             self._metrics.held(len(self._kept), self._bytes)
         return kept if fresh else None
 

@@ -1,13 +1,13 @@
 """A store around a store: reads come from the nearest tier that may answer, writes go through under fences.
 
-Read this file first; then `loader` (reads that no local copy answers), `fences` (writes), `local` and `heartbeat` (what
+Read this file first; then `reader` (one request), `loader` (reads that no local copy answers), `fences` (writes), `local` and `heartbeat` (what
 this process may trust), `shared`, `scripts` and `lines` (Redis). The protocol and its limits stand in README.md.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -17,20 +17,20 @@ from prefs.cache.confirmations import Confirmations
 from prefs.cache.embedded import EmbeddedTier
 from prefs.cache.fences import Fenced, Fences
 from prefs.cache.heartbeat import Heartbeat
-from prefs.cache.keys import CATALOGUE, GUEST, KINDS, LIVE, PROPERTY, STAYS, Heard, id_of
+from prefs.cache.keys import CATALOGUE, GUEST, KINDS, PROPERTY, STAYS, Heard, id_of, kind_of
 from prefs.cache.lines import COLD_GUARD_S, Lines
 from prefs.cache.loader import Answer, Freshness, Loader, Tier
-from prefs.cache.local import BYTES_MAX, Kept, LocalTier, Prepared
+from prefs.cache.local import BYTES_MAX, LocalTier, Prepared
+from prefs.cache.lookups import keys_of
 from prefs.cache.metrics import SILENCE, CacheMetrics
+from prefs.cache.reader import Reader
 from prefs.cache.sealing import Seal
 from prefs.cache.shared import SharedTier
 from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import StoreUnavailable
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Committed, Once, Place, Record, Store, Traced, Usage
-
-_TIERS = (Tier.LOCAL, Tier.SHARED, Tier.STORE, Tier.STALE)  # from near to far
+from prefs.ports import Apply, Clock, Committed, Found, Lookup, Once, Record, Store, Traced, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class CachedStore:
         self._loader = Loader(inner, shared, local, metrics)
         self._fences = Fences(shared, local, metrics)
         self._confirmations = Confirmations(shared) if shared is not None else None
-        self._reader = Reader(self, level, traced=False)
+        self._reader = Reader(self.answer, level, traced=False)
 
     def start(self) -> Self:
         """Begin to listen for invalidations; until the first heartbeat came back no local copy is served."""
@@ -90,12 +90,12 @@ class CachedStore:
 
     # ------------------------------------------------------------ reading at a level
 
-    def reader(self, level: Freshness = Freshness.DEFAULT, *, min_version: int = 0, stale: bool = False) -> "Reader":
+    def reader(self, level: Freshness = Freshness.DEFAULT, *, min_version: int = 0, stale: bool = False) -> Reader:
         """The reading half of `Store` at a level, for one request; it remembers the farthest tier that answered.
 
         `min_version` is a version of every guest asked about that the caller has seen. With `stale`, what is known is
         served for up to 15 minutes while the store is gone; without, StoreUnavailable is raised."""
-        return Reader(self, level, min_version, stale)
+        return Reader(self.answer, level, min_version, stale)
 
     async def read(
         self,
@@ -113,10 +113,10 @@ class CachedStore:
             if answer.value is not None
         }
 
-    def reading(self, *, linearizable: bool = False, min_version: int = 0) -> "Reader":
+    def reading(self, *, linearizable: bool = False, min_version: int = 0) -> Reader:
         """For one request of a caller, who may also be told what is stale."""
         level = Freshness.SHARED if linearizable else Freshness.DEFAULT
-        return Reader(self, level, min_version, stale=True)
+        return Reader(self.answer, level, min_version, stale=True)
 
     def prepared(self, guest: str, name: Hashable, min_version: int = 0) -> Any | None:
         """The answer laid down under this name, if every value it was made from may be served this moment."""
@@ -152,19 +152,16 @@ class CachedStore:
         return found
 
     def prepare(
-        self, reads: Traced, guest: str, name: Hashable, answer: Any, size_bytes: int, place: Place | None = None
+        self, reads: Traced, guest: str, name: Hashable, answer: Any, size_bytes: int, property: str | None = None
     ) -> None:
         """Lay down an answer made from what these reads told, and from nothing else that can change. Where they told of
-        many guests, `place` says which parts are this one's."""
+        many guests, `property` says for which place this one's was made."""
         key, parts = GUEST + ":" + guest, dict(reads.parts)
-        if place is not None:
-            own = [CATALOGUE, PROPERTY + ":" + place.property, key, STAYS + ":" + guest]
-            own += [LIVE + ":" + place.stay] if place.stay else []
-            parts = {part: parts.get(part) for part in own}
+        if property is not None:
+            parts = {part: parts.get(part) for part in keys_of(Lookup([guest], [guest], [property], True))}
         kept = parts.pop(key, None)
         if self._local is not None and kept is not None and None not in parts.values():
-            prepared = Prepared(name, answer, tuple(parts.values()), size_bytes)
-            self._local.prepare(kept, prepared)
+            self._local.prepare(kept, Prepared(name, answer, tuple(parts.values()), size_bytes))
 
     async def answer(
         self, keys: Iterable[str], level: Freshness, min_version: int = 0, stale: bool = False
@@ -175,7 +172,8 @@ class CachedStore:
         if self._local is not None:
             self._local.attend()
         for key in dict.fromkeys(keys):
-            kept = self._local.fresh(key, min_version) if self._local and level is Freshness.DEFAULT else None
+            least = min_version if kind_of(key) == GUEST else 0
+            kept = self._local.fresh(key, least) if self._local and level is Freshness.DEFAULT else None
             if self._local is None or kept is None:
                 missing.append(key)
             else:
@@ -196,7 +194,8 @@ class CachedStore:
             raise failure
         for key in missing:
             if key not in answers:
-                known = self._local.stale(key, version) if self._local and stale else None
+                least = version if kind_of(key) == GUEST else 0
+                known = self._local.stale(key, least) if self._local and stale else None
                 if self._local is None or known is None:
                     raise StoreUnavailable(str(failure)) from failure
                 kept, age_s = known
@@ -214,17 +213,17 @@ class CachedStore:
     async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]:
         return await self._reader.stays_of(guests)
 
-    async def live(self, stay: str) -> list[Entry]:
+    async def live(self, stay: Stay) -> list[Entry]:
         return await self._reader.live(stay)
-
-    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]:
-        return await self._reader.live_of(stays)
 
     async def property(self, property_id: str) -> Record | None:
         return await self._reader.property(property_id)
 
     async def extensions(self) -> tuple[int, list[Record]]:
         return await self._reader.extensions()
+
+    async def look_up(self, wanted: Lookup) -> Found:
+        return await self._reader.look_up(wanted)
 
     # What is asked rarely, or by something that no write names, is asked of the store itself.
 
@@ -256,17 +255,13 @@ class CachedStore:
 
     async def create(self, written: Written, once: Once | None = None) -> Written:
         keys = [GUEST + ":" + written.document.guest]
-        return await self._fenced(keys, lambda: self.inner.create(written, once), lambda told: told.document.version)
+        create = self._fences.around(keys, lambda: self.inner.create(written, once), lambda told: told.document.version)
+        return _marked(await create)
 
     async def write(self, guest: str, apply: Apply, once: Once | None = None, *, strict: bool = False) -> Written:
         """With `strict`: refused with StoreUnavailable, before anything is written, unless every tier can be told; and
         when it returns no tier serves what was before."""
-        fenced = await self._write(guest, apply, once, strict=strict, refuse=strict)
-        return fenced.result
-
-    async def commit(self, guest: str, apply: Apply, once: Once | None = None) -> Committed:
-        """`write`, and whether everybody could be told."""
-        return _committed(await self._write(guest, apply, once))
+        return _marked(await self._write(guest, apply, once, strict=strict, refuse=strict))
 
     async def withdraw(self, guest: str, apply: Apply, once: Once | None = None) -> Committed:
         """For withdrawn consent and erasure: committed in any case; undegraded only when no tier can serve the data
@@ -284,12 +279,11 @@ class CachedStore:
             refuse=refuse,
         )
 
-    async def put_live(self, stay: str, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
-        await self._fenced([LIVE + ":" + stay], lambda: self.inner.put_live(stay, entries, cleared))
+    async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
+        await self._fenced([STAYS + ":" + stay.guest], lambda: self.inner.put_live(stay, entries, cleared))
 
     async def put_stay(self, stay: Stay, once: Once | None = None) -> Stay:
-        keys = [STAYS + ":" + stay.guest, LIVE + ":" + stay.id]  # a new room drops the live presses
-        return await self._fenced(keys, lambda: self.inner.put_stay(stay, once))
+        return await self._fenced([STAYS + ":" + stay.guest], lambda: self.inner.put_stay(stay, once))
 
     async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Record:
         return await self._fenced([PROPERTY + ":" + property_id], lambda: self.inner.put_property(property_id, body))
@@ -334,73 +328,9 @@ def embedded(
     return CachedStore(inner, None, EmbeddedTier(path, bytes_max, metrics), clock, metrics=metrics)
 
 
+def _marked(fenced: Fenced[Written]) -> Written:
+    return replace(fenced.result, degraded=True) if fenced.degraded else fenced.result
+
+
 def _committed(fenced: Fenced[Written]) -> Committed:
     return Committed(fenced.result, fenced.degraded, timedelta(seconds=fenced.gone_after_s))
-
-
-class Reader:
-    """The reading half of `Store` at one level. `tier` is the farthest that answered, `age_s` the greatest age, `parts`
-    the local copy of every value that was told, by key; None where there is none, or it changed between two looks."""
-
-    __slots__ = ("_level", "_min_version", "_stale", "_store", "_traced", "age_s", "parts", "tier")
-
-    def __init__(
-        self,
-        store: CachedStore,
-        level: Freshness,
-        min_version: int = 0,
-        stale: bool = False,
-        traced: bool = True,
-    ) -> None:
-        self._store = store
-        self._level = level
-        self._min_version = min_version
-        self._stale = stale
-        self.tier = Tier.LOCAL
-        self.age_s = 0.0
-        self.parts: dict[str, Kept | None] = {}
-        self._traced = traced  # what lives as long as the process must not remember everything
-
-    async def get(self, guest: str) -> Document | None:
-        key = GUEST + ":" + guest
-        found: Document | None = (await self._ask([key], self._min_version))[key]
-        return found
-
-    async def get_many(self, guests: Sequence[str]) -> dict[str, Document]:
-        found = await self._ask([GUEST + ":" + guest for guest in guests], self._min_version)
-        return {id_of(key): value for key, value in found.items() if value is not None}
-
-    async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]:
-        found = await self._ask([STAYS + ":" + guest for guest in guests])
-        return {id_of(key): list(value) for key, value in found.items()}
-
-    async def live(self, stay: str) -> list[Entry]:
-        return (await self.live_of([stay])).get(stay, [])
-
-    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]:
-        found = await self._ask([LIVE + ":" + stay for stay in stays])
-        return {id_of(key): list(value) for key, value in found.items() if value}
-
-    async def property(self, property_id: str) -> Record | None:
-        key = PROPERTY + ":" + property_id
-        found: Record | None = (await self._ask([key]))[key]
-        return found
-
-    async def extensions(self) -> tuple[int, list[Record]]:
-        version, records = (await self._ask([CATALOGUE]))[CATALOGUE]
-        return version, list(records)
-
-    async def _ask(self, keys: Sequence[str], min_version: int = 0) -> dict[str, Any]:
-        """Values in the order asked for."""
-        answers = await self._store.answer(keys, self._level, min_version, self._stale)
-        found = {}
-        for key in dict.fromkeys(keys):
-            answer = answers[key]
-            found[key] = answer.value
-            if self._traced:
-                if self.parts.setdefault(key, answer.copy) is not answer.copy:
-                    self.parts[key] = None
-            if _TIERS.index(answer.tier) > _TIERS.index(self.tier):
-                self.tier = answer.tier
-            self.age_s = max(self.age_s, answer.age_s)
-        return found

@@ -45,9 +45,11 @@ class Written:
     """What a write decided: the document it leaves and the change that led there; None where nothing changed.
 
     `answer` is JSON data the caller is told; it is kept with the idempotency key so that a repeat hears it again.
+    `degraded`: committed, but other processes could not be told yet, and may tell the version before for a while.
     """
 
     document: Document
     change: Change | None
     answer: dict[str, object]
     replayed: bool = False
+    degraded: bool = False

@@ -1,6 +1,5 @@
 """Reading and editing preferences: what applies here and now, edits, presses in the room, many guests at once, undo."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -57,11 +56,10 @@ WRITES: Mapping[tuple[Role, str], tuple[ProvenanceKind, tuple[ScopeKind, ...]]] 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One guest of a batch: the answer and the stay it is for, or the problem of this guest as code and detail."""
+    """One guest of a batch: the answer, or the problem of this guest as code and detail."""
 
     guest: str
     answer: Answer | None = None
-    stay: str = ""
     problem: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -96,14 +94,15 @@ class Preferences:
         An answer about now says until when time alone cannot change it (`holds_until`)."""
         require(caller, *Role)
         asked_at = self.clock.now()
-        known, stays = await self.surroundings.reach(caller, guest, reads)
-        catalogue = await self.catalogues.current(reads)
+        seen = await self.surroundings.glimpse(caller, [guest], property, reads)
+        known, stays = await self.surroundings.reach(caller, guest, seen)
+        catalogue = await self.catalogues.current(seen)
         _refuse_unknown(catalogue, keys)
         facts = await self.surroundings.facts(
-            caller, stays, catalogue, property=property, stay=stay, at=at, trip=trip, party=party, reads=reads
+            caller, stays, catalogue, property=property, stay=stay, at=at, trip=trip, party=party, reads=seen
         )
-        document = await self.surroundings.document(known, reads)
-        live = await (reads or self.store).live(facts.stay.id) if facts.stay else ()
+        document = await self.surroundings.document(known, seen)
+        live = await seen.live(facts.stay) if facts.stay else ()
         document = _with_lasting_consents(document, reads)
         labels, surface = spoken(catalogue, language), surface_of(caller)
         answer = _shown(catalogue, document, facts, surface, labels, keys=keys, live=live, explain=explain)
@@ -126,9 +125,8 @@ class Preferences:
         """
         if len(guests) > BATCH_MAX:
             raise InvalidEdit([Fault("/guests", "TOO_MANY", f"must have at most {BATCH_MAX} elements")])
-        if caller.role in AT_A_PROPERTY and not caller.properties:
-            raise NotAllowed("The token names no property.")
-        now, catalogue = self.clock.now(), await self.catalogues.current(reads)
+        now, seen = self.clock.now(), await self.surroundings.glimpse(caller, guests, property, reads)
+        catalogue = await self.catalogues.current(seen)
         with _named_in_body():
             moment = self.surroundings.moment(at)
             _refuse_unknown(catalogue, keys)
@@ -139,18 +137,15 @@ class Preferences:
             place = next(iter(caller.properties))
         if place is not None and caller.role in AT_A_PROPERTY and place not in caller.properties:
             raise no_property()
-        declared = await self.surroundings.property(place, catalogue, reads) if place else None
+        declared = await self.surroundings.property(place, catalogue, seen) if place else None
         known = {guest: guest_id(guest) for guest in guests}
         wanted = list(dict.fromkeys(known.values()))
-        source = reads or self.store
-        # Asked for in one tick, so that tiers fetch both together.
-        stays, read = await asyncio.gather(source.stays_of(wanted), source.get_many(wanted))
+        stays, read = await seen.stays_of(wanted), await seen.get_many(wanted)
         if caller.role in AT_A_PROPERTY:
             stays = {guest: [s for s in found if s.property == place] for guest, found in stays.items()}
         reachable = [guest for guest in wanted if caller.may_reach(guest, stays.get(guest, []), now)]
         documents = {guest: read[guest] for guest in reachable if guest in read}
         here = {guest: current(stays.get(guest, []), place, moment) if place else None for guest in reachable}
-        live = await source.live_of([stay.id for stay in here.values() if stay])
         labels, surface = spoken(catalogue, language), surface_of(caller)
         items: list[Item] = []
         for guest in guests:
@@ -159,11 +154,11 @@ class Preferences:
                 items.append(Item(guest, problem=_problem(no_guest())))
                 continue
             document, stay = _with_lasting_consents(document, reads), here[document.guest]
-            pressed = live.get(stay.id, ()) if stay else ()
+            pressed = await seen.live(stay) if stay else ()
             answer = _shown(
                 catalogue, document, Facts(moment, declared, stay), surface, labels, keys=keys, live=pressed
             )
-            items.append(Item(guest, _holding(answer, stays[document.guest], now, at), stay.id if stay else ""))
+            items.append(Item(guest, _holding(answer, stays[document.guest], now, at)))
         return items
 
     async def patch(
@@ -266,7 +261,7 @@ class Preferences:
         document = await self.surroundings.document(known)
         surface = surface_of(caller)
         pressed, cleared = presses.read(catalogue, document, patch, facts, surface, lambda: self.new_id(ENTRY))
-        await self.store.put_live(facts.stay.id, pressed, cleared)
+        await self.store.put_live(facts.stay, pressed, cleared)
         live = await self._live(facts.stay)
         labels = spoken(catalogue, language)
         shown = _shown(catalogue, document, facts, surface, labels, keys=tuple(patch), live=live)
@@ -293,7 +288,7 @@ class Preferences:
         return await self.surroundings.facts(caller, stays, catalogue, property=property)
 
     async def _live(self, stay: Stay | None) -> Sequence[Entry]:
-        return await self.store.live(stay.id) if stay else ()
+        return await self.store.live(stay) if stay else ()
 
     def _written(
         self,
@@ -378,7 +373,8 @@ def _holding(answer: Answer, stays: Sequence[Stay], asked_at: datetime, at: date
 def _answered(written: Written) -> Answer:
     body = dict(written.answer)
     version = body.get("version")
-    return Answer(body, version if isinstance(version, int) else written.document.version, replayed=written.replayed)
+    known = version if isinstance(version, int) else written.document.version
+    return Answer(body, known, replayed=written.replayed, degraded=written.degraded)
 
 
 def _problem(error: PrefsError) -> dict[str, str]:

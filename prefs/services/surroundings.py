@@ -1,7 +1,7 @@
 """What use cases need to know before they ask the core: may this caller reach the guest, and the facts of the moment.
 
 Who may not see a guest is told the same as who asks for one that is not there, by the same path: stays are looked up
-before the document, and a malformed id is looked up as the id of nobody.
+together with the document, and a malformed id is looked up as the id of nobody.
 """
 
 from collections import OrderedDict
@@ -17,7 +17,8 @@ from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound
 from prefs.core.patches import SCOPE_ID
 from prefs.core.rooms import Property
 from prefs.core.stays import Facts, Stay, current
-from prefs.ports import Clock, Reads, Store
+from prefs.ports import Clock, Lookup, Reads, Store
+from prefs.services.glimpse import Glimpse
 from prefs.services.ids import guest_id
 
 PROPERTIES_KEPT = 512
@@ -54,6 +55,12 @@ def require(caller: Caller, *roles: Role) -> None:
         raise NotAllowed(f"A caller with the role {caller.role.value} may not do this.")
 
 
+def require_place(caller: Caller) -> None:
+    """Raises NotAllowed for staff and devices of nowhere."""
+    if caller.role in AT_A_PROPERTY and not caller.properties:
+        raise NotAllowed("The token names no property.")
+
+
 def places_of(caller: Caller, stays: Sequence[Stay]) -> frozenset[Scope] | None:
     """The scopes staff and devices may be told of: their properties, and the guest's stays there. None: all."""
     if caller.role not in AT_A_PROPERTY:
@@ -71,10 +78,24 @@ class Surroundings:
         self.store, self.catalogues, self.clock = store, catalogues, clock
         self._properties: OrderedDict[str, tuple[int, int, Mapping[str, Any], Property]] = OrderedDict()
 
+    async def glimpse(
+        self, caller: Caller, guests: Sequence[str], property: str | None, reads: Reads | None = None
+    ) -> Glimpse:
+        """All that resolving for these guests takes, asked for at once, whoever may be told of it.
+
+        Where only a stay says which property it is, that is not known yet and is asked for later."""
+        require_place(caller)
+        place = property
+        if caller.role in AT_A_PROPERTY:
+            place = property or (next(iter(caller.properties)) if len(caller.properties) == 1 else None)
+            place = place if place in caller.properties else None
+        places = (place,) if place and SCOPE_ID.fullmatch(place) else ()
+        known = tuple(dict.fromkeys(map(guest_id, guests)))
+        return await Glimpse.take(reads or self.store, Lookup(known, known, places, True))
+
     async def reach(self, caller: Caller, guest: str, reads: Reads | None = None) -> tuple[str, list[Stay]]:
         """The guest's id and stays. Raises NotFound when the caller has no reason to see the guest."""
-        if caller.role in AT_A_PROPERTY and not caller.properties:
-            raise NotAllowed("The token names no property.")
+        require_place(caller)
         known = guest_id(guest)
         stays = (await (reads or self.store).stays_of([known])).get(known, [])
         if not caller.may_reach(known, stays, self.clock.now()):

@@ -1,12 +1,11 @@
-"""Queries on guests: documents, their history, and writing both in one transaction.
+"""Queries on guests: their history, and writing documents with it in one transaction. `reads` reads documents.
 
 Plain functions over a connection: PostgreSQL and SQLite run the same ones, each in its own way of waiting.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Text, bindparam, cast, delete, func, insert, select, update
 
@@ -14,24 +13,13 @@ from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Identifier, ScopeKind, Strength
 from prefs.core.errors import IdentifierTaken, NotFound, Refused
 from prefs.ports import Apply, Once, Usage
-from prefs.store import records, replays
+from prefs.store import reads, records, replays
 from prefs.store.engines import Outcome
 from prefs.store.json_text import dump, load, plain
 from prefs.store.statements import INTEGER_MAX, Among, insert_change, insert_new
 from prefs.store.tables import CHANGE, CONSENT, ENTRY, GUEST, IDENTIFIER
 
-_GUESTS = select(GUEST).where(Among(GUEST.c.id, "guests"))
-_ENTRIES = select(ENTRY).where(Among(ENTRY.c.guest_id, "guests")).order_by(ENTRY.c.guest_id, ENTRY.c.key, ENTRY.c.id)
-_IDENTIFIERS = (
-    select(IDENTIFIER)
-    .where(Among(IDENTIFIER.c.guest_id, "guests"))
-    .order_by(IDENTIFIER.c.guest_id, IDENTIFIER.c.system, IDENTIFIER.c.id)
-)
-_CONSENTS = select(CONSENT).where(Among(CONSENT.c.guest_id, "guests")).order_by(CONSENT.c.guest_id, CONSENT.c.purpose)
-
-_NEXT_VERSION = (
-    update(GUEST).where(GUEST.c.id == bindparam("of")).values(version=GUEST.c.version + 1).returning(*GUEST.c)
-)
+_NEXT_VERSION = update(GUEST).where(GUEST.c.id == bindparam("of")).values(version=GUEST.c.version + 1)
 _SET_GUEST = update(GUEST).where(GUEST.c.id == bindparam("of"))
 _DROP_ENTRIES = delete(ENTRY).where(ENTRY.c.guest_id == bindparam("of")).where(Among(ENTRY.c.id, "ids"))
 _DROP_IDENTIFIER = delete(IDENTIFIER).where(
@@ -77,28 +65,6 @@ _USAGE = (
 # ---------------------------------------------------------------- reading
 
 
-def read_many(connection: Connection, guests: Sequence[str]) -> dict[str, Document]:
-    """Four statements whatever the number; the caller sees to it that they see one moment."""
-    rows = connection.execute(_GUESTS, {"guests": list(guests)}).all()
-    return _assemble(connection, rows) if rows else {}
-
-
-def _assemble(connection: Connection, rows: Sequence[Any]) -> dict[str, Document]:
-    wanted = {"guests": [row.id for row in rows]}
-    parts: dict[str, tuple[list[Any], list[Any], list[Any]]] = {row.id: ([], [], []) for row in rows}
-    for row in connection.execute(_ENTRIES, wanted):
-        parts[row.guest_id][0].append(records.entry_of(row))
-    for row in connection.execute(_IDENTIFIERS, wanted):
-        parts[row.guest_id][1].append(Identifier(row.system, row.id))
-    for row in connection.execute(_CONSENTS, wanted):
-        parts[row.guest_id][2].append(records.consent_of(row))
-    return {row.id: records.document_of(row, *parts[row.id]) for row in rows}
-
-
-def read(connection: Connection, guest: str) -> Document | None:
-    return read_many(connection, [guest]).get(guest)
-
-
 def find(connection: Connection, identifier: Identifier) -> str | None:
     found: str | None = connection.execute(_FIND, {"of_system": identifier.system, "of_id": identifier.id}).scalar()
     return found
@@ -138,8 +104,11 @@ class SqlPast:
 
     connection: Connection
     guest: str
+    newest: int
 
     def since(self, version: int) -> list[Change]:
+        if version >= self.newest:
+            return []
         rows = self.connection.execute(_CHANGES_SINCE, {"of": self.guest, "since": clamp(version)})
         return [records.change_of(row) for row in rows]
 
@@ -158,7 +127,7 @@ def clamp(number: int) -> int:
 def create(connection: Connection, written: Written, once: Once | None, now: datetime) -> Outcome[Written]:
     guest = written.document.guest
     if once and (stored := replays.claim(connection, once, guest, now)):
-        return Outcome(_replayed(connection, stored), keep=False)
+        return Outcome(replayed(connection, stored), keep=False)
     document, change = records.settle(written, None, guest)
     columns = {
         "id": guest,
@@ -176,12 +145,13 @@ def create(connection: Connection, written: Written, once: Once | None, now: dat
 
 def write(connection: Connection, guest: str, apply: Apply, once: Once | None, now: datetime) -> Outcome[Written]:
     if once and (stored := replays.claim(connection, once, guest, now)):
-        return Outcome(_replayed(connection, stored), keep=False)
-    row = connection.execute(_NEXT_VERSION, {"of": guest}).first()  # the row lock makes version order commit order
-    if row is None:
+        return Outcome(replayed(connection, stored), keep=False)
+    connection.execute(_NEXT_VERSION, {"of": guest})  # the row lock makes version order commit order
+    present = reads.document(connection, guest)
+    if present is None:
         raise NotFound("There is no such guest.")
-    before = replace(_assemble(connection, [row])[guest], version=row.version - 1)
-    written = apply(before, SqlPast(connection, guest))
+    before = replace(present, version=present.version - 1)
+    written = apply(before, SqlPast(connection, guest, before.version))
     if written.change is None:
         same = Written(before, None, written.answer)
         if once is None:
@@ -205,8 +175,8 @@ def _told(connection: Connection, written: Written, once: Once | None) -> Writte
     return replace(written, answer=answer)
 
 
-def _replayed(connection: Connection, stored: replays.Stored) -> Written:
-    document = read(connection, stored.guest)
+def replayed(connection: Connection, stored: replays.Stored) -> Written:
+    document = reads.document(connection, stored.guest)
     if document is None:
         raise NotFound("There is no such guest.")
     return Written(document, None, stored.answer, replayed=True)
@@ -220,6 +190,12 @@ def _save_parts(connection: Connection, before: Document, after: Document) -> No
         connection.execute(_DROP_ENTRIES, {"of": guest, "ids": gone})
     if come := [entry for entry in after.entries if old.get(entry.id) != entry]:
         connection.execute(_ADD_ENTRIES, [records.entry_columns(guest, entry) for entry in come])
+    save_around(connection, before, after)
+
+
+def save_around(connection: Connection, before: Document, after: Document) -> None:
+    """Identifiers and consents: what differs of them."""
+    guest = after.guest
     _save_identifiers(connection, guest, set(before.identifiers), set(after.identifiers))
     if left := [consent.purpose for consent in before.consents if consent not in after.consents]:
         connection.execute(_DROP_CONSENTS, {"of": guest, "purposes": left})

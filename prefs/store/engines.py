@@ -37,8 +37,10 @@ STATEMENT_TIMEOUT_MS = 2000
 SLOW_TIMEOUT_MS = 60_000  # an operator's question about every guest
 BEYOND_SERVER_S = 1.0  # what the driver adds to the server's own limit: for a server that no longer answers at all
 POOL_TIMEOUT_S = 2.0
+WRITE_MAX_S = 2.0  # from its begin to its COMMIT; caches rely on it (COLD_GUARD_S)
 WAL_PAUSE_S = 0.01
 BUSY_TIMEOUT_MS = 2000  # how long a SQLite writer waits for another process's
+_TOO_LONG = "The database took too long; nothing was saved."
 SERVER_SETTINGS = {
     "application_name": "guestprefs",
     "lock_timeout": str(STATEMENT_TIMEOUT_MS),
@@ -66,11 +68,12 @@ class Unit:
 
     abandoned: bool = field(default=False)
     committing: bool = field(default=False)
+    born_at: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
         """Raises StoreUnavailable when nobody waits any more; whoever holds the connection rolls back by letting go."""
         if self.abandoned:
-            raise StoreUnavailable("The database took too long; nothing was saved.")
+            raise StoreUnavailable(_TOO_LONG)
 
 
 class Runner(Protocol):
@@ -96,6 +99,8 @@ def transact[T](connection: Connection, work: Work[T], unit: Unit) -> T:
         connection.rollback()
     else:
         unit.check()
+        if connection.dialect.name == "postgresql" and time.monotonic() - unit.born_at > WRITE_MAX_S:
+            raise StoreUnavailable(_TOO_LONG)
         unit.committing = True
         connection.commit()
     return outcome.result

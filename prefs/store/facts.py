@@ -1,4 +1,6 @@
-"""Queries on what resolving needs beside documents: stays, live presses, properties and catalogue extensions."""
+"""Queries on what resolving needs beside documents: stays, live presses, properties and catalogue extensions.
+
+What a resolving read needs of them, `reads` reads together with the document."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -19,12 +21,9 @@ from prefs.store.tables import EXTENSION, EXTENSION_VERSION, GUEST, LIVE, PROPER
 OPEN = (StayStatus.BOOKED.value, StayStatus.IN_HOUSE.value)
 
 _STAY = select(STAY).where(STAY.c.id == bindparam("of"))
-_STAYS = select(STAY).where(Among(STAY.c.guest_id, "guests")).order_by(STAY.c.guest_id, STAY.c.arrival, STAY.c.id)
 _OPEN_STAYS = select(STAY.c.id).where(STAY.c.property == bindparam("of"), STAY.c.status.in_(OPEN)).limit(1)
 _SET_STAY = update(STAY).where(STAY.c.id == bindparam("of"))
 _GUEST = select(GUEST.c.id).where(GUEST.c.id == bindparam("of"))
-_LIVE = select(LIVE.c.entry).where(LIVE.c.stay_id == bindparam("of")).order_by(LIVE.c.key, LIVE.c.id)
-_LIVE_OF = select(LIVE.c.stay_id, LIVE.c.entry).where(Among(LIVE.c.stay_id, "stays")).order_by(LIVE.c.key, LIVE.c.id)
 _DROP_LIVE = delete(LIVE).where(LIVE.c.stay_id == bindparam("of"))
 _DROP_LIVE_KEYS = _DROP_LIVE.where(Among(LIVE.c.key, "keys"))
 _PROPERTY = select(PROPERTY).where(PROPERTY.c.id == bindparam("of"))
@@ -34,8 +33,6 @@ _PROPERTIES = (
 _SET_PROPERTY = update(PROPERTY).where(PROPERTY.c.id == bindparam("of"))
 _DROP_PROPERTY = delete(PROPERTY).where(PROPERTY.c.id == bindparam("of"))
 _EXTENSION = select(EXTENSION).where(EXTENSION.c.key == bindparam("of"))
-_EXTENSIONS = select(EXTENSION).order_by(EXTENSION.c.key)
-_EXTENSION_VERSION = select(EXTENSION_VERSION.c.version)
 _SET_EXTENSION = update(EXTENSION).where(EXTENSION.c.key == bindparam("of"))
 
 
@@ -45,13 +42,6 @@ _SET_EXTENSION = update(EXTENSION).where(EXTENSION.c.key == bindparam("of"))
 def stay(connection: Connection, stay_id: str) -> Stay | None:
     row = connection.execute(_STAY, {"of": stay_id}).first()
     return records.stay_of(row) if row else None
-
-
-def stays_of(connection: Connection, guests: Sequence[str]) -> dict[str, list[Stay]]:
-    found: dict[str, list[Stay]] = {guest: [] for guest in guests}
-    for row in connection.execute(_STAYS, {"guests": list(found)}):
-        found[row.guest_id].append(records.stay_of(row))
-    return found
 
 
 def put_stay(connection: Connection, given: Stay, once: Once | None, now: datetime) -> Outcome[Stay]:
@@ -84,23 +74,14 @@ def _replace_stay(connection: Connection, fresh: Stay) -> tuple[Stay, bool]:
     return fresh, True
 
 
-def live(connection: Connection, stay_id: str) -> list[Entry]:
-    return [records.entry_from_json(entry) for entry in connection.execute(_LIVE, {"of": stay_id}).scalars()]
-
-
-def live_of(connection: Connection, stays: Sequence[str]) -> dict[str, list[Entry]]:
-    found: dict[str, list[Entry]] = {}
-    for row in connection.execute(_LIVE_OF, {"stays": list(stays)}):
-        found.setdefault(row.stay_id, []).append(records.entry_from_json(row.entry))
-    return found
-
-
-def put_live(connection: Connection, stay_id: str, entries: Sequence[Entry], cleared: Sequence[str]) -> Outcome[None]:
-    connection.execute(_STAY.with_for_update(), {"of": stay_id}).first()  # two panels of a room take turns
+def put_live(connection: Connection, given: Stay, entries: Sequence[Entry], cleared: Sequence[str]) -> Outcome[None]:
+    row = connection.execute(_STAY.with_for_update(), {"of": given.id}).first()  # two panels of a room take turns
+    if row is None or row.guest_id != given.guest:
+        raise NotFound("There is no such stay.")
     keys = list({entry.key for entry in entries} | set(cleared))
-    connection.execute(_DROP_LIVE_KEYS, {"of": stay_id, "keys": keys})
+    connection.execute(_DROP_LIVE_KEYS, {"of": given.id, "keys": keys})
     rows = [
-        {"stay_id": stay_id, "id": entry.id, "key": entry.key, "entry": records.entry_json(entry)}
+        {"stay_id": given.id, "id": entry.id, "key": entry.key, "entry": records.entry_json(entry)}
         for entry in map(records.settle_entry, entries)
     ]
     if rows:
@@ -109,11 +90,6 @@ def put_live(connection: Connection, stay_id: str, entries: Sequence[Entry], cle
 
 
 # ---------------------------------------------------------------- properties
-
-
-def property_(connection: Connection, property_id: str) -> Record | None:
-    row = connection.execute(_PROPERTY, {"of": property_id}).first()
-    return Record(row.id, row.body, row.version) if row else None
 
 
 def properties(connection: Connection, limit: int, after: str) -> list[Record]:
@@ -144,11 +120,6 @@ def delete_property(connection: Connection, property_id: str) -> Outcome[bool]:
 
 
 # ---------------------------------------------------------------- catalogue extensions
-
-
-def extensions(connection: Connection) -> tuple[int, list[Record]]:
-    version = connection.execute(_EXTENSION_VERSION).scalar() or 0
-    return version, [Record(row.key, row.body, row.version) for row in connection.execute(_EXTENSIONS)]
 
 
 def put_extension(connection: Connection, key: str, given: Mapping[str, Any]) -> Outcome[int]:

@@ -14,7 +14,7 @@ from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import IdentifierTaken, KeyReused, NotFound, Refused, StayTaken
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Once, Record, Usage
+from prefs.ports import Apply, Clock, Found, Lodging, Lookup, Once, Record, Usage
 from prefs.store import records
 from prefs.store.documents import usage_order
 from prefs.store.facts import OPEN
@@ -61,6 +61,15 @@ class MemoryStore:
         self._extension_version = 0
 
     # ------------------------------------------------------------ guests
+
+    async def look_up(self, wanted: Lookup) -> Found:
+        stays = await self.stays_of(wanted.stays)
+        return Found(
+            await self.get_many(wanted.documents),
+            {guest: Lodging(tuple(found), self._pressed(found)) for guest, found in stays.items()},
+            {name: self._properties[name] for name in wanted.properties if name in self._properties},
+            await self.extensions() if wanted.extensions else None,
+        )
 
     async def get(self, guest: str) -> Document | None:
         kept = self._guests.get(guest)
@@ -125,18 +134,21 @@ class MemoryStore:
 
     # ------------------------------------------------------------ stays
 
-    async def live(self, stay: str) -> list[Entry]:
-        return list(self._live.get(stay, ()))
+    async def live(self, stay: Stay) -> list[Entry]:
+        return list(self._live.get(stay.id, ()))
 
-    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]:
-        return {stay: list(self._live[stay]) for stay in stays if self._live.get(stay)}
+    def _pressed(self, stays: Sequence[Stay]) -> dict[str, tuple[Entry, ...]]:
+        return {stay.id: tuple(self._live[stay.id]) for stay in stays if self._live.get(stay.id)}
 
-    async def put_live(self, stay: str, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
+    async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
         async with self._lock:
+            known = self._stays.get(stay.id)
+            if known is None or known.guest != stay.guest:
+                raise NotFound("There is no such stay.")
             gone = {entry.key for entry in entries} | set(cleared)
-            left = [entry for entry in self._live.get(stay, ()) if entry.key not in gone]
+            left = [entry for entry in self._live.get(stay.id, ()) if entry.key not in gone]
             come = [records.settle_entry(entry) for entry in entries]
-            self._live[stay] = sorted(left + come, key=lambda entry: (entry.key, entry.id))
+            self._live[stay.id] = sorted(left + come, key=lambda entry: (entry.key, entry.id))
 
     async def stay(self, stay: str) -> Stay | None:
         return self._stays.get(stay)

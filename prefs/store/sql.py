@@ -1,7 +1,8 @@
-"""The store on SQL: `Store` said in terms of queries (`documents`, `facts`) and of who runs them (`runners`)."""
+"""The store on SQL: `Store` said in queries (`reads`, `documents`, `facts`) and in who runs them (`runners`)."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 from sqlalchemy import Connection, text
@@ -11,8 +12,8 @@ from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import NotFound, SchemaOutdated, StoreUnavailable
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Once, Record, Usage
-from prefs.store import documents, facts, replays
+from prefs.ports import Apply, Clock, Found, Lodging, Lookup, Once, Record, Usage
+from prefs.store import documents, facts, reads, replays
 from prefs.store.engines import Runner, parse, sqlite_path
 from prefs.store.runners import open_runner
 from prefs.store.statements import INTEGER_MAX, storable
@@ -46,15 +47,24 @@ class SqlStore:
 
     # ------------------------------------------------------------ guests
 
+    async def look_up(self, wanted: Lookup) -> Found:
+        """Ids that no database can hold are not there; a guest with one still has a lodging, without stays."""
+        asked = Lookup(
+            _storable(wanted.documents), _storable(wanted.stays), _storable(wanted.properties), wanted.extensions
+        )
+        found = Found({}, {}, {})
+        if asked.documents or asked.stays or asked.properties or asked.extensions:
+            found = await self._runner.look(lambda connection: reads.read(connection, asked), snapshot=False)
+        if len(asked.stays) == len(wanted.stays):
+            return found
+        return replace(found, lodgings=dict.fromkeys(wanted.stays, Lodging()) | dict(found.lodgings))
+
     async def get(self, guest: str) -> Document | None:
-        return (await self.get_many([guest])).get(guest)
+        return (await self.look_up(Lookup((guest,)))).documents.get(guest)
 
     async def get_many(self, guests: Sequence[str]) -> dict[str, Document]:
-        wanted = [guest for guest in dict.fromkeys(guests) if storable(guest)]
-        if not wanted:
-            return {}
-        found = await self._runner.look(lambda connection: documents.read_many(connection, wanted))
-        return {guest: found[guest] for guest in wanted if guest in found}
+        found = (await self.look_up(Lookup(guests))).documents
+        return {guest: found[guest] for guest in guests if guest in found}
 
     async def find(self, identifier: Identifier) -> str | None:
         if not storable(identifier.system, identifier.id):
@@ -95,18 +105,13 @@ class SqlStore:
 
     # ------------------------------------------------------------ stays
 
-    async def live(self, stay: str) -> list[Entry]:
-        if not storable(stay):
-            return []
-        return await self._runner.look(lambda connection: facts.live(connection, stay), snapshot=False)
+    async def live(self, stay: Stay) -> list[Entry]:
+        found = (await self.look_up(Lookup(stays=(stay.guest,)))).lodgings[stay.guest]
+        return list(found.live.get(stay.id, ()))
 
-    async def live_of(self, stays: Sequence[str]) -> dict[str, list[Entry]]:
-        wanted = [stay for stay in stays if storable(stay)]
-        if not wanted:
-            return {}
-        return await self._runner.look(lambda connection: facts.live_of(connection, wanted), snapshot=False)
-
-    async def put_live(self, stay: str, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
+    async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
+        if not storable(stay.id):
+            raise NotFound("There is no such stay.")
         await self._runner.run(lambda connection: facts.put_live(connection, stay, entries, cleared))
 
     async def stay(self, stay: str) -> Stay | None:
@@ -115,11 +120,8 @@ class SqlStore:
         return await self._runner.look(lambda connection: facts.stay(connection, stay), snapshot=False)
 
     async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]:
-        wanted = [guest for guest in guests if storable(guest)]
-        found: dict[str, list[Stay]] = {guest: [] for guest in guests}
-        if wanted:
-            found |= await self._runner.look(lambda connection: facts.stays_of(connection, wanted), snapshot=False)
-        return found
+        found = (await self.look_up(Lookup(stays=guests))).lodgings
+        return {guest: list(lodging.stays) for guest, lodging in found.items()}
 
     async def put_stay(self, stay: Stay, once: Once | None = None) -> Stay:
         if not storable(stay.guest, stay.property):
@@ -131,9 +133,7 @@ class SqlStore:
     # ------------------------------------------------------------ properties and catalogue
 
     async def property(self, property_id: str) -> Record | None:
-        if not storable(property_id):
-            return None
-        return await self._runner.look(lambda connection: facts.property_(connection, property_id), snapshot=False)
+        return (await self.look_up(Lookup(properties=(property_id,)))).properties.get(property_id)
 
     async def properties(self, limit: int, after: str = "") -> list[Record]:
         return await self._runner.look(lambda connection: facts.properties(connection, limit, after), snapshot=False)
@@ -147,7 +147,7 @@ class SqlStore:
         return await self._runner.run(lambda connection: facts.delete_property(connection, property_id))
 
     async def extensions(self) -> tuple[int, list[Record]]:
-        return await self._runner.look(facts.extensions)
+        return (await self.look_up(Lookup(extensions=True))).extensions or (0, [])
 
     async def put_extension(self, key: str, body: Mapping[str, Any]) -> int:
         return await self._runner.run(lambda connection: facts.put_extension(connection, key, body))
@@ -173,6 +173,10 @@ class SqlStore:
         if self._claims % PURGE_EVERY == 0:
             now = self._clock.now()
             await self._runner.run(lambda connection: replays.purge(connection, now))
+
+
+def _storable(ids: Sequence[str]) -> list[str]:
+    return [one for one in dict.fromkeys(ids) if storable(one)]
 
 
 def _revision(connection: Connection) -> str | None:

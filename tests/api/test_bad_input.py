@@ -11,6 +11,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from api.schemas.problems import Problem
+from prefs.ports import Lookup
 from tests.api.front import PROPERTY, Front
 from tests.api.samples import Operation, World, all_operations, body_of, entitled, make_world, params_of, path_of
 
@@ -72,7 +73,7 @@ async def stored(front: Front) -> dict[str, Any]:
         "documents": await store.get_many(guests),
         "histories": {guest: await store.history(guest, 1000) for guest in guests},
         "stays": await store.stays_of(guests),
-        "live": await store.live(World.stay),
+        "lodgings": (await store.look_up(Lookup(stays=guests))).lodgings,
         "properties": await store.properties(1000),
         "extensions": await store.extensions(),
     }

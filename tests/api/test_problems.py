@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -14,7 +14,7 @@ from api.schemas.problems import Problem
 from prefs.bootstrap import furnish
 from prefs.core import errors
 from prefs.core.errors import Conflict, Fault
-from prefs.core.stays import Stay
+from prefs.ports import Found, Lookup
 from prefs.settings import Settings
 from prefs.store.memory import MemoryStore
 from tests.api.conftest import opened
@@ -180,14 +180,14 @@ async def test_a_given_request_id_is_kept_when_it_is_harmless(front: Front) -> N
 class BrokenStore(MemoryStore):
     """A store with a bug: an error of no library and of no tree."""
 
-    async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]:
+    async def look_up(self, wanted: Lookup) -> Found:
         raise RuntimeError("the secret plan of the database")
 
 
 class GoneStore(MemoryStore):
     """A store whose server does not answer."""
 
-    async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]:
+    async def look_up(self, wanted: Lookup) -> Found:
         raise errors.StoreUnavailable("The database does not answer.")
 
     async def ping(self) -> None:

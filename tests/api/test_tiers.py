@@ -124,6 +124,17 @@ async def test_a_withdrawn_consent_is_gone_everywhere_when_it_is_answered(open_f
             continue
 
 
+async def test_a_write_that_other_processes_could_not_be_told_of_says_so(open_front: OpenFront) -> None:
+    """So that whoever wrote knows when to hand the version on to the next reader."""
+    (alone, _), (one, _) = await open_front(f"redis://127.0.0.1:{free_port()}"), await open_front()
+    for front, said in ((alone, "degraded"), (one, None)):
+        guest = await front.new_guest()
+        written = await front.call("PATCH", f"/v1/guests/{guest}/preferences", front.guest(guest), {NIGHT: 18})
+        assert (written.status_code, written.headers.get("coherence")) == (200, said)
+        renamed = await front.call("PATCH", f"/v1/guests/{guest}", front.guest(guest), {"display_name": "Ana"})
+        assert (renamed.status_code, renamed.headers.get("coherence")) == (200, said)
+
+
 async def test_a_consent_withdrawn_without_the_cache_says_by_when_it_is_gone(
     open_front: OpenFront, clock: StandingClock
 ) -> None:

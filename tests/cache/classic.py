@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from redis.asyncio import Redis
 
@@ -15,7 +14,8 @@ from prefs.cache.codec import decode, encode
 from prefs.cache.keys import GUEST
 from prefs.cache.loader import Freshness, Tier
 from prefs.cache.read_through import Reading
-from prefs.ports import Apply, Committed, Store
+from prefs.core.changes import Written
+from prefs.ports import Apply, Once, Store
 
 
 @dataclass(slots=True)
@@ -34,10 +34,10 @@ class Classic:
         await self.redis.set("classic:" + guest, encode(GUEST, document))
         return {guest: Reading(document, Tier.STORE)}
 
-    async def commit(self, guest: str, apply: Apply) -> Committed:
-        written = await self.inner.write(guest, apply)
+    async def write(self, guest: str, apply: Apply, once: Once | None = None) -> Written:
+        written = await self.inner.write(guest, apply, once)
         await self.redis.delete("classic:" + guest)
-        return Committed(written, False, timedelta())
+        return written
 
     async def close(self) -> None:
         await self.redis.aclose()

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefs.cache.codec import UnknownForm, decode, encode
-from prefs.cache.keys import EXTENSIONS, GUEST, LIVE, PROPERTY, STAYS, Heard, cacheable, message, names, read_message
+from prefs.cache.keys import EXTENSIONS, GUEST, PROPERTY, STAYS, Heard, cacheable, message, names, read_message
 from prefs.cache.sealing import Seal
 from prefs.core.entries import Consent, Context, Document, Entered, Entry, Identifier, Scope, ScopeKind, Strength
 from prefs.core.stays import Party
-from prefs.ports import Record
+from prefs.ports import Lodging, Record
 from tests.store.samples import NOW, entry, stay
 
 JSON = st.recursive(
@@ -73,13 +73,15 @@ def test_documents_come_back_as_they_were(document: Document) -> None:
 @settings(max_examples=30)
 @given(st.lists(entries(), max_size=3))
 def test_live_presses_come_back_as_they_were(presses: list[Entry]) -> None:
-    assert decode(LIVE, encode(LIVE, presses)) == presses
+    lodging = Lodging((stay("sty_1", "gst_1", "htl_1"),), {"sty_1": tuple(presses), "sty_2": ()})
+
+    assert decode(STAYS, encode(STAYS, lodging)) == lodging
 
 
 FACTS: list[tuple[str, Any]] = [
-    (STAYS, []),
-    (STAYS, [stay("sty_1", "gst_1", "htl_1"), stay("sty_2", "gst_1", "htl_1", party=None, room="")]),
-    (STAYS, [stay("sty_1", "gst_1", "htl_1", party=Party(1, 0), version=7)]),
+    (STAYS, Lodging()),
+    (STAYS, Lodging((stay("sty_1", "gst_1", "htl_1"), stay("sty_2", "gst_1", "htl_1", party=None, room="")))),
+    (STAYS, Lodging((stay("sty_1", "gst_1", "htl_1", party=Party(1, 0), version=7),))),
     (PROPERTY, Record("htl_1", {"brand": "b", "rooms": [1, 2.5, None]}, 3)),
     (EXTENSIONS, (0, [])),
     (EXTENSIONS, (4, [Record("spa.oil", {"deleted": False}, 4)])),
@@ -93,7 +95,7 @@ def test_facts_come_back_as_they_were(kind: str, value: Any) -> None:
     assert decode(kind, encode(kind, value)) == value
 
 
-@pytest.mark.parametrize("payload", [b"2[]", b"1[1,2]", b"1{}", b"1nonsense", b"J[", b"\x00", b"1null"])
+@pytest.mark.parametrize("payload", [b"3[]", b"1[]", b"J[]", b"2[1,2]", b"2{}", b"2nonsense", b"K[", b"\x00", b"2null"])
 def test_what_another_release_wrote_is_not_guessed(payload: bytes) -> None:
     with pytest.raises(UnknownForm):
         decode(GUEST, payload)
@@ -104,7 +106,7 @@ def test_a_later_member_is_another_form() -> None:
     data = orjson.loads(encode(GUEST, Document("gst_1", 1))[1:])
 
     with pytest.raises(UnknownForm):
-        decode(GUEST, b"1" + orjson.dumps([*data, "more"]))
+        decode(GUEST, b"2" + orjson.dumps([*data, "more"]))
 
 
 # ---------------------------------------------------------------- sealing

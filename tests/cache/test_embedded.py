@@ -59,7 +59,7 @@ async def test_copies_are_served_while_nothing_is_written(store: CachedStore, wa
 
     assert first.tier is Tier.STORE
     assert {one.tier for one in again} == {Tier.LOCAL}
-    assert watched.calls["get_many"] == 1
+    assert watched.calls["look_up"] == 1
     assert (await store.read([guest], Freshness.SHARED))[guest].tier is Tier.STORE
 
 
@@ -104,7 +104,7 @@ async def test_a_write_of_another_process_is_in_the_next_read(store: CachedStore
 async def test_what_was_read_during_a_write_is_not_kept(store: CachedStore, watched: Watched, sqlite_url: str) -> None:
     other = await SqlStore.open(sqlite_url, SetClock())
     guest = await born(store)
-    watched.hold("get_many")
+    watched.hold("look_up")
     slow = asyncio.ensure_future(store.get(guest))
     await watched.reached.wait()
     await other.write(guest, put("prf_a", 1))

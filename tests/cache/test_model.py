@@ -11,7 +11,7 @@ import pytest
 
 from tests.cache.model.exploration import Exploration, explore
 from tests.cache.model.mutants import MORE_MUTANTS, MUTANTS, Mutant
-from tests.cache.model.rules import CRASH, EVICTION, SPECIFIED, Rules, Setting
+from tests.cache.model.rules import CRASH, EVICTION, GUARD_EARLY, SPECIFIED, Rules, Setting
 from tests.cache.model.settings import FULL, LIMITS, SMALL, Limit, Search
 
 # Every step the protocol has, and every fault. One that is never taken would be one that is never checked.
@@ -24,10 +24,11 @@ STEPS = {
     *("LEASE granted", "LEASE fenced", "LEASE busy", "LEASE finds an entry", "LEASE finds an entry older than token"),
     *("LEASE expires", "SELECT to fill", "SELECT past the cache", "FILL", "FILL refused"),
     *("kept locally", "not kept: placeholder gone", "Delta passes", "heartbeat sent", "heard"),
-    *("entry evicted", "Redis restarts", "Redis is warm", "subscription cut", "worker sees the cut"),
+    *("entry evicted", "Redis restarts", "Redis is warm", "Redis is warm too soon"),
+    *("subscription cut", "worker sees the cut"),
 }
 # How a fault shows, where that is not its own name.
-SHOWN = {EVICTION: "entry evicted", CRASH: "writer dies"}
+SHOWN = {EVICTION: "entry evicted", CRASH: "writer dies", GUARD_EARLY: "Redis is warm too soon"}
 
 searched = cache(explore)
 

@@ -41,7 +41,7 @@ async def store(place: CachedPlace, watched: Watched, counts: Counts) -> CachedS
 async def test_nothing_read_before_a_write_is_remembered_after_it(store: CachedStore, watched: Watched) -> None:
     """The reader has read the old version and stalls; the write is told; only then the reader would remember."""
     guest = await newborn_guest(store)
-    watched.hold("get_many")
+    watched.hold("look_up")
     slow = asyncio.ensure_future(store.get(guest))
     await watched.reached.wait()
     await store.write(guest, put("prf_a", 7))

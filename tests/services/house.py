@@ -12,6 +12,7 @@ from typing import Any
 
 from prefs.core.callers import ALL_GUESTS, Caller, Role
 from prefs.core.catalogue import Catalogue
+from prefs.core.entries import Entry
 from prefs.definitions import load_standard
 from prefs.services.definitions import Definitions
 from prefs.services.guests import Guests
@@ -94,6 +95,11 @@ class House:
     async def guest(self, name: str = "Ana Souza") -> str:
         answer = await self.guests.create(SERVICE, name)
         return str(answer.body["guest"])
+
+    async def live(self, stay_id: str) -> list[Entry]:
+        """What was pressed in the room of a stay."""
+        stay = await self.store.stay(stay_id)
+        return await self.store.live(stay) if stay else []
 
     async def stay(self, guest_id: str, property: str = "dallas", **changes: Any) -> str:
         """A stay in house from yesterday to the day after tomorrow; answers its id."""

@@ -104,7 +104,7 @@ async def test_another_room_ends_what_was_pressed_in_the_first(house: House) -> 
     kept = (await house.stays.get(SERVICE, stay)).body
     body = {name: kept[name] for name in ("guest", "property", "arrival", "departure", "status")}
     await house.stays.put(SERVICE, stay, {**body, "room": "1205"})
-    assert await house.store.live(stay) == []
+    assert await house.live(stay) == []
     assert WARMTH not in await house.seen(device(), ana)
 
 

@@ -221,7 +221,7 @@ async def test_a_press_wins_until_the_window_ends_and_touches_no_document(house:
     assert pressed.version == 2
     assert pressed.body["preferences"][WARMTH]["layer"] == "live/room"
     assert (await house.seen(device(), ana))[WARMTH]["value"] == 24.0
-    (entry,) = await house.store.live(stay)
+    (entry,) = await house.live(stay)
     assert (entry.provenance.actor, entry.expires_at) == ("", datetime(2026, 7, 1, 14, tzinfo=UTC))
     document = await house.store.get(ana)
     assert document is not None
@@ -235,13 +235,13 @@ async def test_a_press_ends_at_its_hold_time_at_checkout_and_when_it_is_cleared(
     stay = await house.stay(ana, departure="2026-07-01T13:00:00Z")
     hold = {WARMTH: {"value": 22, "expires_at": "2026-07-01T12:30:00Z"}, "climate.fan_mode": "low"}
     await house.preferences.patch(device(), ana, "room", hold)
-    ends = {entry.key: entry.expires_at for entry in await house.store.live(stay)}
+    ends = {entry.key: entry.expires_at for entry in await house.live(stay)}
     assert ends == {
         WARMTH: datetime(2026, 7, 1, 12, 30, tzinfo=UTC),
         "climate.fan_mode": datetime(2026, 7, 1, 13, tzinfo=UTC),
     }
     await house.preferences.patch(device(), ana, "room", {WARMTH: None})
-    assert [entry.key for entry in await house.store.live(stay)] == ["climate.fan_mode"]
+    assert [entry.key for entry in await house.live(stay)] == ["climate.fan_mode"]
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ async def test_a_press_only_sets_a_value_its_device_controls(
     with pytest.raises(InvalidEdit) as refused:
         await house.preferences.patch(device(), ana, "room", patch)
     assert [(fault.pointer, fault.code) for fault in refused.value.faults] == [(where, code)]
-    assert await house.store.live(stay) == []
+    assert await house.live(stay) == []
 
 
 # ---------------------------------------------------------------- batch

@@ -8,11 +8,12 @@ from datetime import timedelta
 
 import pytest
 
+from prefs.core.entries import Identifier
 from prefs.core.errors import KeyReused, NotFound, Refused, StayTaken
 from prefs.core.stays import Stay, StayStatus
-from prefs.ports import Once, Record, Store
+from prefs.ports import Found, Lodging, Lookup, Once, Record, Store
 from tests.store.conftest import Place
-from tests.store.samples import NOW, born, entry, name, stay
+from tests.store.samples import NOW, born, consent, entry, identify, name, put, stay
 
 BODY = {"name": "Hotel ☕ \0", "time_zone": "Asia/Vientiane", "rooms": {"z": 1.5, "a": [True, None]}}
 
@@ -117,46 +118,106 @@ async def test_live_presses_replace_their_keys_only(store: Store) -> None:
     known = await booked(store)
     warm = entry("prf_1", 2300, expires_at=NOW + timedelta(hours=4))
     dark = entry("prf_2", True, key="light.night")
-    await store.put_live(known.id, [warm, dark])
+    await store.put_live(known, [warm, dark])
     cool = entry("prf_3", 1900)
-    await store.put_live(known.id, [cool])
+    await store.put_live(known, [cool])
 
-    assert await store.live(known.id) == [cool, dark]
-    await store.put_live(known.id, [], cleared=["light.night", "no.such.key"])
-    assert await store.live(known.id) == [cool]
-    assert await store.live("sty_nobody") == await store.live("\0") == []
-    assert await store.live_of([known.id, "sty_nobody", "\0"]) == {known.id: [cool]}
-    assert await store.live_of([]) == {}
+    assert await store.live(known) == [cool, dark]
+    await store.put_live(known, [], cleared=["light.night", "no.such.key"])
+    assert await store.live(known) == [cool]
+    for nobody in (replace(known, id="sty_nobody"), replace(known, id="\0"), replace(known, id="\0", guest="\0")):
+        assert await store.live(nobody) == []
+
+
+async def test_nobody_presses_in_a_room_that_is_not_theirs(store: Store) -> None:
+    known, other = await booked(store), await booked(store)
+
+    for nowhere in (replace(known, id="sty_nobody"), replace(known, id="\0"), replace(known, guest=other.guest)):
+        with pytest.raises(NotFound):
+            await store.put_live(nowhere, [entry("prf_1")])
+    assert await store.live(known) == []
 
 
 async def test_live_presses_of_many_stays_come_at_once(store: Store) -> None:
     pressed, quiet, other = await booked(store), await booked(store), await booked(store)
-    await store.put_live(pressed.id, [entry("prf_2", True, key="light.night"), entry("prf_1")])
-    await store.put_live(other.id, [entry("prf_3", [1, {"a": None}], expires_at=NOW)])
+    await store.put_live(pressed, [entry("prf_2", True, key="light.night"), entry("prf_1")])
+    await store.put_live(other, [entry("prf_3", [1, {"a": None}], expires_at=NOW)])
 
-    found = await store.live_of([pressed.id, quiet.id, other.id, "sty_nobody", "\0"])
+    wanted = [pressed.guest, quiet.guest, other.guest, "gst_nobody", "\0"]
+    found = (await store.look_up(Lookup(stays=wanted))).lodgings
 
-    assert found == {pressed.id: await store.live(pressed.id), other.id: await store.live(other.id)}
-    assert await store.live_of([]) == await store.live_of([quiet.id]) == {}
+    assert found == {
+        pressed.guest: Lodging((pressed,), {pressed.id: tuple(await store.live(pressed))}),
+        quiet.guest: Lodging((quiet,)),
+        other.guest: Lodging((other,), {other.id: tuple(await store.live(other))}),
+        "gst_nobody": Lodging(),
+        "\0": Lodging(),
+    }
+
+
+# ---------------------------------------------------------------- all of one moment
+
+
+async def test_a_look_up_tells_what_the_single_questions_tell(store: Store) -> None:
+    known, other = await booked(store), await booked(store)
+    await store.put_stay(replace(known, id=name("sty"), arrival=NOW - timedelta(days=9), party=None))
+    await store.put_live(known, [entry("prf_2", True, key="light.night"), entry("prf_1", {"a": [1.5, None, "\0"]})])
+    await store.write(known.guest, identify(Identifier("pms", known.guest), Identifier("crs", known.guest)))
+    await store.write(known.guest, consent("wellness", "food_safety"))
+    for number, key in enumerate(("tv.volume", "bed.type", "bed.type")):
+        await store.write(known.guest, put(f"prf_{number}", number, key=key))
+    await store.put_extension("spa.salt", {"deleted": False})
+    await store.put_extension("spa.oil", {"deleted": True})
+    guests, properties = [known.guest, other.guest, "gst_nobody", "\0"], [known.property, "htl_nowhere", "\0"]
+
+    found = await store.look_up(Lookup(guests, guests, properties, True))
+
+    assert found.documents == await store.get_many(guests) and len(found.documents) == 2
+    assert {guest: list(told.stays) for guest, told in found.lodgings.items()} == await store.stays_of(guests)
+    assert list(found.lodgings[known.guest].live[known.id]) == await store.live(known)
+    assert found.properties == {known.property: await store.property(known.property)}
+    assert found.extensions == await store.extensions()
+    read = found.documents[known.guest]
+    assert [(e.key, e.id) for e in read.entries] == sorted((e.key, e.id) for e in read.entries)
+    assert [c.purpose for c in read.consents] == ["food_safety", "wellness"]
+    assert [i.system for i in read.identifiers] == ["crs", "pms"]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Lookup(),
+        Lookup(documents=["gst_nobody"]),
+        Lookup(stays=["gst_nobody"]),
+        Lookup(properties=["htl_nowhere"]),
+        Lookup(documents=["\0"], stays=["\0"], properties=["\0"]),
+    ],
+)
+async def test_a_look_up_of_nothing_tells_nothing(store: Store, wanted: Lookup) -> None:
+    assert await store.look_up(wanted) == Found({}, dict.fromkeys(wanted.stays, Lodging()), {}, None)
+
+
+async def test_the_extension_alone_can_be_looked_up(store: Store) -> None:
+    assert (await store.look_up(Lookup(extensions=True))).extensions == (0, [])
 
 
 async def test_another_room_drops_live_presses(store: Store) -> None:
     known = await booked(store)
-    await store.put_live(known.id, [entry("prf_1")])
+    await store.put_live(known, [entry("prf_1")])
 
     known = await store.put_stay(replace(known, trip="business"))
-    assert len(await store.live(known.id)) == 1
+    assert len(await store.live(known)) == 1
     await store.put_stay(replace(known, room="1205"))
-    assert await store.live(known.id) == []
+    assert await store.live(known) == []
 
 
 async def test_two_panels_pressing_at_once_leave_one_press(place: Place) -> None:
     stores = [await place.open(), await place.open()]
     known = await booked(stores[0])
 
-    await asyncio.gather(*(stores[n % 2].put_live(known.id, [entry(f"prf_{n}", n)]) for n in range(20)))
+    await asyncio.gather(*(stores[n % 2].put_live(known, [entry(f"prf_{n}", n)]) for n in range(20)))
 
-    assert len(await stores[0].live(known.id)) == 1
+    assert len(await stores[0].live(known)) == 1
 
 
 # ---------------------------------------------------------------- properties

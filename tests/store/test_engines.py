@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from prefs.core.entries import Identifier
 from prefs.core.errors import Refused, SchemaOutdated, StoreUnavailable
 from prefs.migrations import migrate
-from prefs.ports import Once, Store
+from prefs.ports import Lookup, Once, Store
 from prefs.store.engines import Outcome, parse, sqlite_engine, wal_safe
 from prefs.store.runners import PATIENCE_SLICES
 from prefs.store.sql import PURGE_EVERY, SqlStore
@@ -33,8 +33,8 @@ READS: dict[str, Call] = {
     "get_many": lambda store: store.get_many(["gst_1", "gst_2"]),
     "find": lambda store: store.find(Identifier("pms", "1")),
     "history": lambda store: store.history("gst_1", 10),
-    "live": lambda store: store.live("sty_1"),
-    "live_of": lambda store: store.live_of(["sty_1", "sty_2"]),
+    "look_up": lambda store: store.look_up(Lookup(["gst_1"], ["gst_1"], ["htl_1"], True)),
+    "live": lambda store: store.live(stay("sty_1", "gst_1", "htl_1")),
     "stay": lambda store: store.stay("sty_1"),
     "stays_of": lambda store: store.stays_of(["gst_1"]),
     "property": lambda store: store.property("htl_1"),
@@ -48,7 +48,7 @@ READS: dict[str, Call] = {
 WRITES: dict[str, Call] = {
     "create": lambda store: store.create(newborn(name("gst")), Once("caller", name("key"), "f")),
     "write": lambda store: store.write("gst_1", put("prf_a", 1)),
-    "put_live": lambda store: store.put_live("sty_1", [entry("prf_a")]),
+    "put_live": lambda store: store.put_live(stay("sty_1", "gst_1", "htl_1"), [entry("prf_a")]),
     "put_stay": lambda store: store.put_stay(stay("sty_1", "gst_1", "htl_1")),
     "put_property": lambda store: store.put_property("htl_1", {}),
     "delete_property": lambda store: store.delete_property("htl_1"),

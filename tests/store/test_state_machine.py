@@ -26,7 +26,7 @@ from prefs.core.resolve import resolve
 from prefs.core.rooms import Property
 from prefs.core.stays import Facts, Stay, StayStatus
 from prefs.migrations import migrate
-from prefs.ports import Apply, Once, Past, Store
+from prefs.ports import Apply, Lookup, Once, Past, Store
 from prefs.store.memory import MemoryStore
 from prefs.store.sql import SqlStore
 from tests.core import strategies as drawn
@@ -127,8 +127,9 @@ class Stores(RuleBasedStateMachine):
         found = self.ask(lambda store: store.get(guest))
         history = self.ask(lambda store: store.history(guest, 1000))
         assert [change.version for change in history] == list(range(found.version, 0, -1))
-        self.ask(lambda store: store.live(self.stays[guest]))
+        self.ask(lambda store: store.live(self.room(guest)))
         self.ask(lambda store: store.stays_of([guest]))
+        self.ask(lambda store: store.look_up(Lookup([guest], [guest], [drawn.HOUSE], True)))
 
     # ------------------------------------------------------------ what happens
 
@@ -145,9 +146,12 @@ class Stores(RuleBasedStateMachine):
             self.write(writer, guest, consent(*PURPOSES))
             self.agree(guest)
 
+    def room(self, guest: str) -> Stay:
+        return stay(self.stays[guest], guest, drawn.HOUSE)
+
     def put_stay(self, writer: int, given: Stay) -> None:
         self.tell(writer, lambda store: store.put_stay(given))
-        self.ask(lambda store: store.live(given.id))
+        self.ask(lambda store: store.live(given))
 
     @rule(writer=st.integers(0, 1), who=st.integers(0, 1), patch=patches(plainly), repeatable=st.booleans())
     def state(self, writer: int, who: int, patch: dict[str, Any], repeatable: bool) -> None:
@@ -251,7 +255,7 @@ class Stores(RuleBasedStateMachine):
     @rule(data=st.data(), writer=st.integers(0, 1), who=st.integers(0, 1))
     def press(self, data: st.DataObject, writer: int, who: int) -> None:
         pressed = data.draw(drawn.presses(PRESSABLE, self.clock.now()))
-        self.tell(writer, lambda store: store.put_live(self.stays[self.guests[who]], pressed))
+        self.tell(writer, lambda store: store.put_live(self.room(self.guests[who]), pressed))
 
     # ------------------------------------------------------------ what applies
 
@@ -260,7 +264,7 @@ class Stores(RuleBasedStateMachine):
         guest = self.guests[who]
 
         async def answer(store: Store) -> object:
-            document, live = await store.get(guest), await store.live(self.stays[guest])
+            document, live = await store.get(guest), await store.live(self.room(guest))
             booking = (await store.stays_of([guest]))[guest][0]
             assert document is not None
             facts = Facts(self.clock.now(), self.house, booking)

@@ -58,6 +58,7 @@ UNFENCE_LOST: Final = "UNFENCE lost"  # the write is acknowledged all the same, 
 FENCE_LOST: Final = "FENCE lost"  # the write goes on all the same (mode "available")
 FENCE_EARLY: Final = "FENCE expires early"  # before its write is over: the clock of the Redis host jumped
 RESTART: Final = "Redis restarts"
+GUARD_EARLY: Final = "the cold guard ends early"  # a COMMIT took longer than any may
 CUT: Final = "subscription cut"  # unnoticed for a while
 
 

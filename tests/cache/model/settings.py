@@ -16,6 +16,7 @@ from tests.cache.model.rules import (
     EVICTION,
     FENCE_EARLY,
     FENCE_LOST,
+    GUARD_EARLY,
     LENIENT,
     LINEARIZABLE,
     NO_INVERSION,
@@ -56,6 +57,7 @@ SHARED: Final = Setting(2, 2, LINEARIZABLE, ORDINARY)
 RESTARTED: Final = Setting(2, 1, LINEARIZABLE, ORDINARY | {RESTART})
 UNFENCED: Final = Setting(2, 2, frozenset({NOT_STALE}), frozenset({EVICTION, FENCE_LOST}))
 EARLY: Final = Setting(2, 2, frozenset({NOT_STALE}), frozenset({EVICTION, FENCE_EARLY}))
+GUARDED: Final = Setting(2, 2, frozenset({NOT_STALE}), frozenset({EVICTION, RESTART, GUARD_EARLY}))
 LOCAL: Final = Setting(1, 2, LOCAL_PROMISES, frozenset({EVICTION, CRASH, CUT}), local=True)
 LOCAL_LOST: Final = Setting(1, 1, LOCAL_PROMISES, frozenset({UNFENCE_LOST, CUT}), local=True)
 LOCAL_RESTARTED: Final = Setting(1, 1, LOCAL_PROMISES, ORDINARY | {CUT, RESTART}, local=True)
@@ -75,6 +77,7 @@ SMALL: Final = (
     Search(RESTARTED, SPECIFIED, 7_000),
     Search(UNFENCED, SPECIFIED, 2_000),
     Search(EARLY, SPECIFIED, 2_000),
+    Search(GUARDED, SPECIFIED, 2_000),
     Search(LOCAL, SPECIFIED, 30_000),
     Search(LOCAL_LOST, ANNOUNCING, 4_000),
     Search(LOCAL_RESTARTED, ANNOUNCING, 10_000),
@@ -106,6 +109,9 @@ LIMITS: Final = (
     Limit(replace(EARLY, promises=LINEARIZABLE), SPECIFIED, NO_INVERSION, frozenset({NOT_STALE})),
     Limit(larger(UNFENCED, 2, 2, UNFENCE_LOST), SPECIFIED, NOT_STALE, frozenset({TOKEN})),
     Limit(larger(EARLY, 2, 2, UNFENCE_LOST), SPECIFIED, NOT_STALE, frozenset({TOKEN})),
+    # Why the cold guard has to outlast a write: too short, it costs what a fence that expires early costs.
+    Limit(replace(GUARDED, promises=LINEARIZABLE), SPECIFIED, NO_INVERSION, frozenset({NOT_STALE})),
+    Limit(larger(GUARDED, 2, 2, UNFENCE_LOST), SPECIFIED, NOT_STALE, frozenset({TOKEN})),
     # Why ANNOUNCING has its three rules.
     Limit(LOCAL_LOST, SPECIFIED, WITHIN_DELTA, frozenset({NOT_STALE})),
     Limit(LOCAL_LOST, Rules(fence_announces=True), WITHIN_DELTA, frozenset({NOT_STALE})),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.cache.model.rules import CUT, EVICTION, RESTART, Rules, Setting
+from tests.cache.model.rules import CUT, EVICTION, GUARD_EARLY, RESTART, Rules, Setting
 from tests.cache.model.states import (
     DOOMED,
     DOWN,
@@ -42,6 +42,8 @@ def surrounding_steps(state: State, rules: Rules, setting: Setting) -> Iterator[
     if state.cold and not any(writer.fence == WIPED for writer in state.writers):
         # The guard lasts longer than any transaction and, after that, than any lease.
         yield "Redis is warm", NOBODY, state._replace(cold=False, readers=without_leases(state.readers, (DOOMED,)))
+    elif state.cold and GUARD_EARLY in setting.faults:
+        yield "Redis is warm too soon", NOBODY, state._replace(cold=False)
     if setting.local:
         yield "Delta passes", NOBODY, ticked(state)
         yield from worker_steps(state, rules, setting)

@@ -1,0 +1,185 @@
+"""One statement for all that one moment of reading needs: documents, stays with presses, properties, the extension.
+
+It is a UNION ALL of one query a table, each padded to the columns of `entry` and led by a letter that says what the row
+is. A statement sees one snapshot on both engines, so a document, its guest's stays and the catalogue are of one moment
+without a transaction: on PostgreSQL a read is one round trip, whatever it asks for and for however many guests. Only
+the tables that are asked for take part. Rows come in no order, and are put in order here: sorting is by code point in
+Python as in SQL.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import CompoundSelect, Connection, FromClause, Select, cast, literal_column, null, select, union_all
+
+from prefs.core.entries import Consent, Document, Entry, Identifier
+from prefs.core.stays import Party, Stay, StayStatus
+from prefs.ports import Found, Lodging, Lookup, Record
+from prefs.store import records
+from prefs.store.statements import Among
+from prefs.store.tables import (
+    CONSENT,
+    ENTRY,
+    EXTENSION,
+    EXTENSION_VERSION,
+    GUEST,
+    IDENTIFIER,
+    LIVE,
+    PROPERTY,
+    STAY,
+)
+
+_WIDTH = len(ENTRY.c)
+_PADDING = {column.name: cast(null(), column.type) for column in (*ENTRY.c, STAY.c.adults, STAY.c.children)}
+
+_in_order = attrgetter("key", "id")
+_by_arrival = attrgetter("arrival", "id")
+
+
+def _arm(letter: str, table: FromClause, /, **columns: Any) -> Select[Any]:
+    kind: Any = literal_column(f"'{letter}'").label("kind")
+    padded = (columns.get(name, empty).label(name) for name, empty in _PADDING.items())
+    return select(kind, *padded).select_from(table)
+
+
+def _document_arms() -> list[Select[Any]]:
+    g, e, i, c = GUEST.c, ENTRY.c, IDENTIFIER.c, CONSENT.c
+    return [
+        _arm("e", ENTRY, **{column.name: column for column in e}).where(Among(e.guest_id, "guests")),
+        _arm(
+            "g",
+            GUEST,
+            guest_id=g.id,
+            id=g.display_name,
+            version=g.version,
+            stated_at=g.created_at,
+            expires_at=g.updated_at,
+        ).where(Among(g.id, "guests")),
+        _arm("i", IDENTIFIER, guest_id=i.guest_id, id=i.id, key=i.system).where(Among(i.guest_id, "guests")),
+        _arm(
+            "c", CONSENT, guest_id=c.guest_id, key=c.purpose, stated_at=c.granted_at, actor=c.actor, surface=c.surface
+        ).where(Among(c.guest_id, "guests")),
+    ]
+
+
+def _stay_arms() -> list[Select[Any]]:
+    s, pressed = STAY.c, STAY.join(LIVE, LIVE.c.stay_id == STAY.c.id)
+    return [
+        _arm(
+            "s",
+            STAY,
+            guest_id=s.guest_id,
+            id=s.id,
+            key=s.property,
+            stated_at=s.arrival,
+            expires_at=s.departure,
+            scope_id=s.room,
+            source=s.trip,
+            strength=s.status,
+            version=s.version,
+            adults=s.adults,
+            children=s.children,
+        ).where(Among(s.guest_id, "lodgers")),
+        _arm("l", pressed, guest_id=s.guest_id, id=s.id, value=LIVE.c.entry).where(Among(s.guest_id, "lodgers")),
+    ]
+
+
+@cache
+def _statement(documents: bool, stays: bool, properties: bool, extensions: bool) -> CompoundSelect[Any]:
+    arms: list[Select[Any]] = []
+    if documents:
+        arms += _document_arms()
+    if stays:
+        arms += _stay_arms()
+    if properties:
+        p = PROPERTY.c
+        arms.append(_arm("p", PROPERTY, id=p.id, value=p.body, version=p.version).where(Among(p.id, "properties")))
+    if extensions:
+        x = EXTENSION.c
+        arms.append(_arm("x", EXTENSION, id=x.key, value=x.body, version=x.version))
+        arms.append(_arm("v", EXTENSION_VERSION, version=EXTENSION_VERSION.c.version))
+    return union_all(*arms)
+
+
+def read(connection: Connection, wanted: Lookup) -> Found:
+    """What is asked for, of one moment, in one statement. Ids that cannot be stored must not be asked for."""
+    asked = bool(wanted.documents), bool(wanted.stays), bool(wanted.properties), wanted.extensions
+    rows: dict[str, list[Any]] = {letter: [] for letter in "gecislpxv"}
+    if any(asked):
+        given = {"guests": wanted.documents, "lodgers": wanted.stays, "properties": wanted.properties}
+        parameters = {name: list(ids) for name, ids in given.items() if ids}
+        for row in connection.execute(_statement(*asked), parameters).all():
+            rows[row[0]].append(row)
+    return Found(
+        _documents(rows),
+        _lodgings(wanted.stays, rows),
+        {row.id: Record(row.id, row.value, row.version) for row in rows["p"]},
+        _extensions(rows) if wanted.extensions else None,
+    )
+
+
+def document(connection: Connection, guest: str) -> Document | None:
+    return read(connection, Lookup((guest,))).documents.get(guest)
+
+
+def _documents(rows: Mapping[str, Sequence[Any]]) -> dict[str, Document]:
+    entries: dict[str, list[Entry]] = {}
+    identifiers: dict[str, list[Identifier]] = {}
+    consents: dict[str, list[Consent]] = {}
+    for row in rows["e"]:
+        entries.setdefault(row[1], []).append(records.entry_of(row[1 : _WIDTH + 1]))
+    for row in rows["i"]:
+        identifiers.setdefault(row[1], []).append(Identifier(row.key, row.id))
+    for row in rows["c"]:
+        consents.setdefault(row[1], []).append(Consent(row.key, row.stated_at, row.actor, row.surface))
+    return {
+        row.guest_id: Document(
+            row.guest_id,
+            row.version,
+            tuple(sorted(entries.get(row.guest_id, ()), key=_in_order)),
+            tuple(sorted(identifiers.get(row.guest_id, ()))),
+            tuple(sorted(consents.get(row.guest_id, ()), key=attrgetter("purpose"))),
+            row.id,
+            row.stated_at,
+            row.expires_at,
+        )
+        for row in rows["g"]
+    }
+
+
+def _lodgings(guests: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> dict[str, Lodging]:
+    stays: dict[str, list[Stay]] = {guest: [] for guest in guests}
+    live: dict[str, dict[str, list[Entry]]] = {}
+    for row in rows["s"]:
+        party = None if row.adults is None else Party(row.adults, row.children)
+        status = StayStatus(row.strength)
+        found = Stay(
+            row.id,
+            row.guest_id,
+            row.key,
+            row.stated_at,
+            row.expires_at,
+            row.scope_id,
+            row.source,
+            party,
+            status,
+            row.version,
+        )
+        stays[row.guest_id].append(found)
+    for row in rows["l"]:
+        live.setdefault(row.guest_id, {}).setdefault(row.id, []).append(records.entry_from_json(row.value))
+    return {
+        guest: Lodging(
+            tuple(sorted(of_guest, key=_by_arrival)),
+            {stay: tuple(sorted(presses, key=_in_order)) for stay, presses in live.get(guest, {}).items()},
+        )
+        for guest, of_guest in stays.items()
+    }
+
+
+def _extensions(rows: Mapping[str, Sequence[Any]]) -> tuple[int, list[Record]]:
+    version = rows["v"][0].version if rows["v"] else 0
+    found = [Record(row.id, row.value, row.version) for row in rows["x"]]
+    return version, sorted(found, key=attrgetter("id"))
