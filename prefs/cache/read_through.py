@@ -1,7 +1,8 @@
 """A store around a store: reads come from the nearest tier that may answer, writes go through under fences.
 
-Read this file first; then `reader` (one request), `loader` (reads that no local copy answers), `fences` (writes), `local` and `heartbeat` (what
-this process may trust), `shared`, `scripts` and `lines` (Redis). The protocol and its limits stand in README.md.
+Read this file first; then `reader` (one request), `loader` (reads that no local copy answers), `confirmations` (answers
+that lie ready and need only a look), `fences` (writes), `local` and `heartbeat` (what this process may trust), `shared`,
+`scripts` and `lines` (Redis). The protocol and its limits stand in README.md.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The reading half of `Store`, at a level of freshness, for one request: it remembers what it was told and from where."""
+"""The reading half of `Store` at one level of freshness, for one request; it remembers what was told, from where."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any

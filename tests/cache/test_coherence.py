@@ -29,10 +29,10 @@ from prefs.core.errors import StoreUnavailable
 from prefs.ports import Apply
 from tests.cache.classic import Classic
 from tests.cache.conftest import SEAL_KEY, CachedPlace, OpenPlace
-from tests.histories.checking import History, Read, Write
-from tests.histories.proxy import Proxy
 from tests.cache.test_shared import say
 from tests.cache.watched import Watched, caught_up, listening, newborn_guest, until
+from tests.histories.checking import History, Read, Write
+from tests.histories.proxy import Proxy
 from tests.servers import ValkeyServer
 from tests.store.samples import born, consent, document, entry, name, newborn, put
 
