@@ -1,6 +1,6 @@
 # Two commands matter: `make run` and `make test`. Both work in a bare clone and set up what they need in .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test prove load bench image-test lock openapi format clean
+.PHONY: help setup run check test prove load bench profile image-test lock openapi format clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8080
@@ -38,6 +38,9 @@ load: setup ## Put load on a demo server and write a report
 
 bench: setup ## Measure against limits and peers, print the budget (PEERS=folder, GROWTH=full, ARGS="--rows hot/")
 	$(BIN)/python -m loadtests.bench $(ARGS)
+
+profile: setup ## Show where the time of an answer goes: py-spy, instructions by callgrind (ARGS="--calls hot")
+	$(BIN)/python -m loadtests.bench.profiling $(ARGS)
 
 image-test: setup ## Build the container image, start it and read a preference from it
 	@bash deploy/image-test.sh

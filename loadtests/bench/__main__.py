@@ -41,7 +41,7 @@ def main() -> int:
     def say(words: str) -> None:
         sys.stderr.write(f"{time.monotonic() - begun:6.0f} s  {words}\n")
 
-    signal.signal(signal.SIGTERM, _stopped)
+    signal.signal(signal.SIGTERM, stopped)
     outcome = run(wish, say)
     for title, words, rows in report.sections(outcome)[1:]:
         sys.stdout.write(f"\n{title}. {words}\n{report.text(rows)}")
@@ -75,7 +75,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _stopped(*_: object) -> NoReturn:
+def stopped(*_: object) -> NoReturn:
     """So that what was started is ended, too."""
     raise SystemExit(143)
 

@@ -8,6 +8,7 @@ event loop's own time: a loop that is late reads what has come in before it give
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from redis.asyncio.connection import Connection, parse_url
@@ -131,18 +132,28 @@ class Lines:
         self._metrics = metrics
         self._free = [Line(url, cold_guard_s) for _ in range(LINES_MAX)]
         self._turns = asyncio.Semaphore(LINES_MAX)
+        self._probe: asyncio.Task[None] | None = None
 
     async def call(self, build: Build, keys: int = 1) -> Answer:
         """Raises SharedUnavailable. Patience grows with the number of keys that are asked for or written at once.
         Not to be cancelled by clients: its callers are tasks of the cache's own."""
         patience = SLICES_MAX + keys // KEYS_A_SLICE
-        loop = asyncio.get_running_loop()
         if not self._breaker.admits():
             raise SharedUnavailable("not asked")
-        probing = not self._breaker.closed
-        asked_at = loop.time()
+        if not self._breaker.closed:
+            self._probe = asyncio.ensure_future(self._probe_once())
+            raise SharedUnavailable("not asked")
+        return await self._in_turn(build, patience, probing=False)
+
+    async def _probe_once(self) -> None:
+        """Whether Redis is back is found out on nobody's time."""
+        with suppress(SharedUnavailable):
+            await self._in_turn(lambda server: [("PING",)], SLICES_MAX, probing=True)
+
+    async def _in_turn(self, build: Build, patience: int, *, probing: bool) -> Answer:
+        asked_at = asyncio.get_running_loop().time()
         async with self._turns:
-            self._metrics.waited(loop.time() - asked_at)
+            self._metrics.waited(asyncio.get_running_loop().time() - asked_at)
             if not probing and not self._breaker.closed:
                 raise SharedUnavailable("not asked")  # it opened while this call waited for its turn
             line = self._free.pop()
@@ -177,6 +188,9 @@ class Lines:
         return answer
 
     async def close(self) -> None:
+        if self._probe is not None:
+            self._probe.cancel()
+            await asyncio.wait((self._probe,))
         for line in self._free:
             await line.close()
 

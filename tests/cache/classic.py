@@ -6,7 +6,7 @@ A reader that missed and is slow puts back what it read before a write, after th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -15,13 +15,19 @@ from prefs.cache.keys import GUEST
 from prefs.cache.loader import Freshness, Tier
 from prefs.cache.read_through import Reading
 from prefs.core.changes import Written
+from prefs.core.entries import Document
 from prefs.ports import Apply, Once, Store
 
 
-@dataclass(slots=True)
 class Classic:
-    inner: Store
-    redis: Redis
+    """Documents only; all else is the store's behind."""
+
+    def __init__(self, inner: Store, redis: Redis) -> None:
+        self.inner = inner
+        self.redis = redis
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
     async def read(
         self, guests: Sequence[str], level: Freshness = Freshness.DEFAULT, *, min_version: int = 0
@@ -33,6 +39,12 @@ class Classic:
         document = (await self.inner.get_many([guest]))[guest]
         await self.redis.set("classic:" + guest, encode(GUEST, document))
         return {guest: Reading(document, Tier.STORE)}
+
+    async def get(self, guest: str) -> Document | None:
+        return (await self.read([guest]))[guest].document
+
+    async def get_many(self, guests: Sequence[str]) -> dict[str, Document]:
+        return {guest: (await self.read([guest]))[guest].document for guest in guests}
 
     async def write(self, guest: str, apply: Apply, once: Once | None = None) -> Written:
         written = await self.inner.write(guest, apply, once)

@@ -91,9 +91,7 @@ class History:
         all_told = _Bounds(_floors((w.guest, w.ended_at, w.version) for w in answered))
         loose = {(w.guest, w.version) for w in answered if w.degraded or w.unfenced}
         seen = sorted(self.reads, key=lambda read: read.ended_at)
-        returned = _Bounds(
-            _floors((r.guest, r.ended_at, r.version) for r in seen if (r.guest, r.version) not in loose)
-        )
+        returned = _Bounds(_floors((r.guest, r.ended_at, r.version) for r in seen if (r.guest, r.version) not in loose))
         all_returned = _Bounds(_floors((r.guest, r.ended_at, r.version) for r in seen))
         contents = Contents(self.writes)
         found: list[Finding] = []

@@ -24,7 +24,7 @@ from tests.histories.proxy import ProxyThread
 from tests.servers import ValkeyServer
 
 WORKERS = 3
-LATE_SHARE, LATE_S = 0.05, 0.01  # of what goes between a worker and PostgreSQL, either way
+LATE = (0.05, 0.01)  # of what goes between a worker and PostgreSQL, either way: which share, and by how long
 START_TIMEOUT_S = 60.0
 
 
@@ -32,14 +32,14 @@ class Trio:
     """Everything is ended by `close`, also after a failure; `launch` starts another program that serves alike."""
 
     def __init__(
-        self, folder: Path, database_url: str, launch: Sequence[str] | None = None, late_share: float = LATE_SHARE
+        self, folder: Path, database_url: str, launch: Sequence[str] | None = None, late: tuple[float, float] = LATE
     ) -> None:
         self.folder = folder
         self.valkey = ValkeyServer()
         self._way = ProxyThread(int(database_url.rpartition(":")[2].partition("/")[0]))
         self._database = database_url
         self._launch = launch
-        self._late_share = late_share
+        self._late = late
         self.workers: list[Served] = []
 
     def __enter__(self) -> Self:
@@ -58,7 +58,7 @@ class Trio:
                 worker.start(wait=False)
             for worker in self.workers:
                 worker.wait_until_ready()
-            proxy.delay_s, proxy.late = LATE_S, self._late_share
+            proxy.late, proxy.delay_s = self._late
         except BaseException:
             self.close()
             raise

@@ -1,0 +1,150 @@
+"""Planted faults, served like the real thing: the product with one part of its protocol taken out. The live checker
+must catch them, or its silence about the product would say nothing.
+
+`python -m tests.histories.planted FAULT --host ... --port ...` serves; FAULT is a function of this module.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from api.app import create_app
+from api.cli import running
+from api.cli.configuration import read_settings
+from prefs.bootstrap import SystemClock, cache_key, furnish
+from prefs.cache.breaker import Breaker
+from prefs.cache.heartbeat import Heartbeat
+from prefs.cache.lines import Lines
+from prefs.cache.local import Expectation, LocalTier
+from prefs.cache.metrics import PrometheusMetrics
+from prefs.cache.read_through import CachedStore
+from prefs.cache.sealing import Seal
+from prefs.cache.shared import SharedTier
+from prefs.ports import Apply, Clock, Committed, Once, Store
+from prefs.settings import Settings
+from prefs.store.sql import SqlStore
+from tests.cache.classic import Classic
+
+type Wrap = Callable[[Store, Settings, Clock], Store]
+
+
+def launch(fault: str) -> list[str]:
+    return [sys.executable, "-m", "tests.histories.planted", fault]
+
+
+# ---------------------------------------------------------------- the faults
+
+
+class Unfenced(SharedTier):
+    """Writers raise no fence. What they do after the commit is as it was."""
+
+    async def fence(self, writer: str, keys: Sequence[str], *, purge: bool) -> None:
+        return
+
+
+class WithoutPlaceholder(LocalTier):
+    """Keeps whatever was loaded, also when an invalidation came while it was being loaded."""
+
+    def keep(self, key: str, expected: Expectation, *told: Any) -> bool:
+        return super().keep(key, self.expect(key), *told)
+
+
+class Deaf(LocalTier):
+    """Believes its heartbeat and does nothing about invalidations."""
+
+    def hear(self, key: str, version: int, *, purge: bool = False) -> None:
+        return
+
+
+class Hasty(CachedStore):
+    """Answers a withdrawal when it is committed and told, before the others have had time to hear of it."""
+
+    async def withdraw(self, guest: str, apply: Apply, once: Once | None = None) -> Committed:
+        written = await self.write(guest, apply, once)
+        return Committed(written, written.degraded, SystemClock().now() - SystemClock().now())
+
+
+def _tiered(
+    sql: Store,
+    settings: Settings,
+    clock: Clock,
+    local: type[LocalTier] = LocalTier,
+    shared: type[SharedTier] = SharedTier,
+    store: type[CachedStore] = CachedStore,
+) -> Store:
+    """As `prefs.cache.read_through.cached` does it, with other parts."""
+    metrics = PrometheusMetrics()
+    near = local(settings.cache_mib * 2**20, metrics)
+    lines = Lines(settings.redis_url, Breaker(time.monotonic, metrics), metrics)
+    far = shared(lines, Seal(cache_key(settings.cache_key)), metrics)
+    return store(sql, far, near, clock, heartbeat=Heartbeat(settings.redis_url, near), metrics=metrics).start()
+
+
+def _served(wrap: Wrap) -> FastAPI:
+    settings = Settings()
+    app = create_app(settings)
+    life = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def planted_life(inner: FastAPI) -> AsyncIterator[Any]:
+        async with life(inner) as state:
+            clock = SystemClock()
+            sql = await SqlStore.open(settings.database_url, clock)
+            inner.state.house = furnish(wrap(sql, settings, clock), clock)
+            yield state
+
+    app.router.lifespan_context = planted_life
+    return app
+
+
+def classic() -> FastAPI:
+    """Cache-aside with delete after commit."""
+    return _served(lambda sql, settings, _: Classic(sql, Redis.from_url(settings.redis_url)))  # type: ignore[return-value]
+
+
+def no_fence() -> FastAPI:
+    return _served(lambda *given: _tiered(*given, shared=Unfenced))
+
+
+def no_placeholder() -> FastAPI:
+    return _served(lambda *given: _tiered(*given, local=WithoutPlaceholder))
+
+
+def deaf() -> FastAPI:
+    return _served(lambda *given: _tiered(*given, local=Deaf))
+
+
+def hasty() -> FastAPI:
+    return _served(lambda *given: _tiered(*given, store=Hasty))
+
+
+def none() -> FastAPI:
+    """No fault: what this module builds is the product, and must pass."""
+    return _served(_tiered)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("fault")
+    parser.add_argument("--host")
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--workers", type=int)
+    given = vars(parser.parse_args())
+    return running.run(
+        read_settings(**{k: v for k, v in given.items() if k != "fault"}),
+        application=f"tests.histories.planted:{given['fault']}",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
