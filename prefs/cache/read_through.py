@@ -1,7 +1,7 @@
 """A store around a store: reads come from the nearest tier that may answer, writes go through under fences.
 
-Read this file first; then `reader` (one request), `loader` (reads that no local copy answers), `confirmations` (answers
-that lie ready and need only a look), `fences` (writes), `local` and `heartbeat` (what this process may trust), `shared`,
+Read this file first; then `reader` (one request), `loader` (reads that no local copy answers), `confirmations` (what
+lies ready and needs only a look), `fences` (writes), `local` and `heartbeat` (what this process may trust), `shared`,
 `scripts` and `lines` (Redis). The protocol and its limits stand in README.md.
 """
 

@@ -129,14 +129,13 @@ async def test_what_is_confirmed_is_what_the_typed_route_says(open_front: OpenFr
                     assert found.headers["cache-status"].endswith(("detail=shared", "detail=store"))
                     confirmed += len(statements.said) == before
         assert confirmed > 50
-        seen = served_shared()
+        seen, token = served_shared(), front.guest(guest)
         for number in range(20):
             await other.prefer(guest, {NIGHT: 16 + number % 10})
-            fresh = [await read(one, guest, front.guest(guest), cache_control="no-cache") for one in (front, slow)]
+            fresh = [await read(one, guest, token, cache_control="no-cache") for one in (slow, front)]
             assert told(fresh[0]) == told(fresh[1])
             assert fresh[0].json()["preferences"][NIGHT]["value"] == 16 + number % 10
-            assert told(await read(front, guest, front.guest(guest), cache_control="no-cache")) == told(fresh[0])
-    assert served_shared() > seen
+    assert served_shared() >= seen + 10
 
 
 def served_shared() -> float:
