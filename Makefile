@@ -36,7 +36,7 @@ prove: setup ## Run the long checks: crashes, soak and the like, for many minute
 load: setup ## Put load on a demo server and write a report
 	$(BIN)/python -m loadtests.run
 
-bench: setup ## Measure against limits and peers, print the budget (PEERS=folder, GROWTH=full, ARGS="--rows hot/")
+bench: setup ## Measure against limits and peers, print the budget (PEERS=folder, GROWTH=full, GROWTH_DATA=folder, ARGS="--rows hot/")
 	$(BIN)/python -m loadtests.bench $(ARGS)
 
 profile: setup ## Show where the time of an answer goes: py-spy, instructions by callgrind (ARGS="--calls hot")

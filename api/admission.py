@@ -6,14 +6,16 @@ depends on the queue (controlled delay, as CoDel does with packets): a burst may
 not been empty for that long it is no burst, and waiting would only make everybody late. A refusal costs a few
 microseconds: it is sent ahead of everything else, from bytes that were made before.
 
-A place is taken only when the body has come, so that whoever sends slowly waits on his own time. What operators ask
-is always answered. The hot read is answered before this: it costs less than a refusal.
+A place is taken only when the body has come, so that whoever sends slowly waits on his own time. When no place comes
+back although this process hardly works, whoever has one waits for something that does not answer: that is no overload,
+and others, who may not need it, get places of their own. What operators ask is always answered. The hot read is
+answered before this: it costs less than a refusal.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -29,6 +31,9 @@ AT_ONCE = 64  # far more than one core can serve, few enough that none of them i
 WAITING_MAX = 1024  # a bound for memory; time decides long before
 BURST_WAIT_S = 0.2  # how long a request may queue in a burst, and how long a queue may stand and be one
 STANDING_WAIT_S = 0.02  # how long it may queue once the queue stands
+STUCK_S = 0.1  # without a place given back
+STUCK_WORK = 0.25  # the most of that time that an event loop works which only waits
+STUCK_MAX = 1024  # requests under way without a place, a bound for memory
 
 STATUS, CODE = 503, "OVERLOADED"
 _DETAIL = "More is asked of this process than it can do; nothing was done. Try again in a moment."
@@ -51,14 +56,24 @@ _WAITED = Histogram(
 class Admission:
     """ASGI middleware; one event loop's, like everything it lets through."""
 
-    def __init__(self, app: ASGIApp, at_once: int = AT_ONCE, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        at_once: int = AT_ONCE,
+        clock: Callable[[], float] = monotonic,
+        work: Callable[[], float] = thread_time,
+    ) -> None:
         self.app = app
         self._at_once = at_once
         self._clock = clock
+        self._work = work
         self._under_way = 0
-        self._queue: deque[tuple[float, asyncio.Future[bool]]] = deque()
+        self._round = 0  # of places; those of an earlier round do not come back
+        self._stuck = 0  # requests of earlier rounds
+        self._moved_at = self._worked = 0.0  # when a place was last given or came back, and the work done by then
+        self._queue: deque[tuple[float, asyncio.Future[int | None]]] = deque()
         self._empty_at = 0.0  # when the queue was last seen empty
-        _UNDER_WAY.set_function(lambda: self._under_way)
+        _UNDER_WAY.set_function(lambda: self._under_way + self._stuck)
         _WAITING.set_function(lambda: len(self._queue))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,46 +84,66 @@ class Admission:
             await _shed(scope, send)
             return
         receive = await _whole(scope, receive)
-        if not await self._enter():
+        place = await self._enter()
+        if place is None:
             await _shed(scope, send)
             return
         try:
             await self.app(scope, receive, send)
         finally:
-            self._leave()
+            self._leave(place)
 
-    async def _enter(self) -> bool:
-        """Take a place, waiting for one if need be. False when it took too long."""
+    async def _enter(self) -> int | None:
+        """Take a place, waiting for one if need be; the round it is of. None when it took too long."""
+        if self._under_way >= self._at_once and self._is_full():
+            return None
         if self._under_way < self._at_once:
-            self._under_way += 1
-            return True
-        if self._is_full():
-            return False
+            return self._take()
         now = self._clock()
         if not self._queue:
             self._empty_at = now
-        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._queue.append((now, turn))
         try:
-            admitted = await turn
+            place = await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.result():
-                self._leave()  # the place came together with the end of whoever waited for it
+            given = turn.result() if turn.done() and not turn.cancelled() else None
+            if given is not None:
+                self._leave(given)  # the place came together with the end of whoever waited for it
             raise
         _WAITED.observe(self._clock() - now)
-        return admitted
+        return place
 
-    def _leave(self) -> None:
-        """Give the place to whoever has waited longest and not too long."""
+    def _take(self) -> int:
+        self._under_way += 1
+        self._moved_at, self._worked = self._clock(), self._work()
+        return self._round
+
+    def _leave(self, place: int) -> None:
+        """Give the place back, to whoever has waited longest and not too long."""
+        if place != self._round:
+            self._stuck -= 1
+            return
+        self._under_way -= 1
+        self._moved_at, self._worked = self._clock(), self._work()
         self._send_away()
-        while self._queue:
+        self._call_in()
+
+    def _call_in(self) -> None:
+        while self._queue and self._under_way < self._at_once:
             _, turn = self._queue.popleft()
             if not turn.done():
-                turn.set_result(True)
-                return
-        self._under_way -= 1
+                turn.set_result(self._take())
 
     def _is_full(self) -> bool:
+        """Whether nobody can be taken on, nor wait."""
+        now = self._clock()
+        if now - self._moved_at > STUCK_S and self._stuck < STUCK_MAX:
+            if self._work() - self._worked < STUCK_WORK * (now - self._moved_at):
+                self._round += 1
+                self._stuck += self._under_way
+                self._under_way = 0
+                self._call_in()
         self._send_away()
         return len(self._queue) >= WAITING_MAX
 
@@ -121,7 +156,7 @@ class Admission:
             if not turn.done():
                 if now - since <= patience:
                     return
-                turn.set_result(False)
+                turn.set_result(None)
             self._queue.popleft()
         self._empty_at = now
 

@@ -24,6 +24,7 @@ _PLACE = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
 EPILOG = """environment:
   GROWTH=full       also 1,000,000 stored guests, on SQLite and PostgreSQL (many minutes)
+  GROWTH_DATA=folder  where stores of many guests are kept, to be used again as long as schema and guests stay the same
   PEERS=folder      compare with Kinto, PocketBase and Feast that live in this folder
   PEERS_UP=script   what starts them (default: peers-up.sh in that folder)
 

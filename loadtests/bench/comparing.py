@@ -18,6 +18,7 @@ type Targets = Sequence[tuple[Request, Request]]
 
 WARM_UP_S = 1.0
 WARM_MAX_S = 20.0
+SETTLE_MIN = 32
 # Of a peer's answers, which then do not count for its rate; of ours, none may be wrong. An answer that tells a writer
 # to try again is not wrong: it is tried again, and costs.
 WRONG_MAX = 0.1
@@ -32,8 +33,11 @@ class Contender:
     label: str
     requests: Sequence[Request] = ()
     targets: Targets = ()
+    settled: bool = False  # asked for before each round: what writes of others threw out of memory is read again
 
     def once(self, seconds: float) -> Sample:
+        if self.settled:
+            load.counted(self.place.port, max(len(self.requests), SETTLE_MIN), self.requests)
         if self.targets:
             return load.chained(self.place.port, self.targets, seconds, self.place.pids)
         return load.closed(self.place.port, self.requests, seconds, self.place.pids)

@@ -150,6 +150,7 @@ class Run:
         }
         if self._plan["mode"] == "open":
             outcome["unanswered"] = len(self._due) + self._plan["connections"] - len(self._idle)
+        self.seen.end = 0.0  # what the server thinks of being left is no answer
         for connection in connections:
             connection.transport.abort()
         return outcome

@@ -1,8 +1,8 @@
 """How a database is reached: connections with the settings that the promises of `Store` rest on, for both engines.
 
-`transact` is the one place that commits. `Unit` lets a waiter that gave up call the work off up to that moment, so that
-a caller who was told "unavailable" almost never finds the write done after all; only a commit already on its way stays
-in doubt, and repeating it under the same idempotency key settles that.
+`transact` commits on PostgreSQL, `groups` on SQLite. `Unit` lets a waiter that gave up call the work off up to that
+moment, so that a caller who was told "unavailable" almost never finds the write done after all; only a commit already
+on its way stays in doubt, and repeating it under the same idempotency key settles that.
 """
 
 import time
@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import asyncpg
 import pysqlite3.dbapi2 as pysqlite
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from prefs.core.errors import StoreUnavailable
+from prefs.core.errors import PrefsError, Refused, StoreUnavailable
 from prefs.store.json_text import dump, load
 
 # Everything a driver may raise; at the adapter's edge each becomes StoreUnavailable.
@@ -75,6 +75,13 @@ class Unit:
         if self.abandoned:
             raise StoreUnavailable(_TOO_LONG)
 
+    def begin_commit(self) -> None:
+        """The last moment at which a write may still be called off."""
+        self.check()
+        if time.monotonic() - self.born_at > WRITE_MAX_S:
+            raise StoreUnavailable(_TOO_LONG)
+        self.committing = True
+
 
 class Runner(Protocol):
     """Runs work on an engine, each piece in a transaction of its own, whatever becomes of the caller."""
@@ -87,7 +94,9 @@ class Runner(Protocol):
         """Read something that takes its time, without being in the way of others."""
         ...
 
-    async def run[T](self, work: Work[T]) -> T: ...
+    async def run[T](self, work: Work[T], unit: Unit | None = None) -> T:
+        """Write; a unit is given where this is one more try of the same write."""
+        ...
 
     async def close(self) -> None: ...
 
@@ -98,12 +107,25 @@ def transact[T](connection: Connection, work: Work[T], unit: Unit) -> T:
     if not outcome.keep:
         connection.rollback()
     else:
-        unit.check()
-        if connection.dialect.name == "postgresql" and time.monotonic() - unit.born_at > WRITE_MAX_S:
-            raise StoreUnavailable(_TOO_LONG)
-        unit.committing = True
+        unit.begin_commit()
         connection.commit()
     return outcome.result
+
+
+def translated(error: Exception) -> PrefsError:
+    """Without the statement and its parameters, which hold what guests said."""
+    if _cannot_be_stored(error):
+        return Refused("The database cannot hold this value: NUL, a lone surrogate, or a number too large.")
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return StoreUnavailable(f"The database failed: {type(cause).__name__}: {str(cause)[:200]}")
+
+
+def _cannot_be_stored(error: Exception) -> bool:
+    """asyncpg says so with a ValueError before sending, PostgreSQL with a data error, pysqlite with Python's own."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return state.startswith("22") or isinstance(error.orig.__cause__, ValueError)
+    return isinstance(error, ValueError) or (getattr(error, "sqlstate", None) or "").startswith("22")
 
 
 def parse(url: str) -> URL:
@@ -156,7 +178,8 @@ def wal_safe(version: tuple[int, ...]) -> bool:
 
 
 def sqlite_engine(url: URL, *, begin: str, **pool: Any) -> Engine:
-    """`begin` opens each transaction: BEGIN IMMEDIATE for a writer, so that waiting happens before reading."""
+    """`begin` opens each transaction: BEGIN IMMEDIATE for a writer, so that waiting happens before reading; nothing
+    where whoever uses the connection begins and ends by itself."""
     if not wal_safe(pysqlite.sqlite_version_info):
         raise StoreUnavailable(
             f"SQLite {pysqlite.sqlite_version} can corrupt a database in WAL mode; install pysqlite3 0.6.1 or newer."
@@ -170,7 +193,8 @@ def sqlite_engine(url: URL, *, begin: str, **pool: Any) -> Engine:
         **pool,
     )
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    if begin:
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
 
 

@@ -208,8 +208,8 @@ def _settle_key(change: KeyChange) -> KeyChange:
     return KeyChange(change.key, tuple(map(settle_entry, change.removed)), tuple(map(settle_entry, change.added)))
 
 
-def change_columns(change: Change) -> Columns:
-    keys = [
+def keys_json(change: Change) -> list[Columns]:
+    return [
         {
             "key": key.key,
             "removed": [entry_json(entry) for entry in key.removed],
@@ -217,6 +217,9 @@ def change_columns(change: Change) -> Columns:
         }
         for key in change.keys
     ]
+
+
+def change_columns(change: Change) -> Columns:
     return {
         "guest_id": change.guest,
         "version": change.version,
@@ -226,7 +229,7 @@ def change_columns(change: Change) -> Columns:
         "surface": change.surface,
         "action": change.action.value,
         "note": change.note,
-        "keys": keys,
+        "keys": keys_json(change),
     }
 
 

@@ -1,15 +1,17 @@
 """Running the queries: a pool of connections on PostgreSQL, one writing and a few reading threads on SQLite."""
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from sqlalchemy import URL, Connection, event, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import NullPool, PoolProxiedConnection, QueuePool
+from sqlalchemy.util import greenlet_spawn
 
-from prefs.core.errors import PrefsError, Refused, StoreUnavailable
+from prefs.core.errors import PrefsError, StoreUnavailable
+from prefs.store.edits import CLOCK, MOVED, Statement
 from prefs.store.engines import (
     LIBRARY_ERRORS,
     POOL_TIMEOUT_S,
@@ -21,7 +23,9 @@ from prefs.store.engines import (
     postgres_engine,
     sqlite_engine,
     transact,
+    translated,
 )
+from prefs.store.groups import GroupWriter
 from prefs.store.waiting import Waiter
 
 POOL_SIZE = 8  # connections a process; times its workers must stay below the server's max_connections
@@ -31,27 +35,16 @@ SLOW_PATIENCE_SLICES = 600  # a minute: the database may be silent while it coun
 SQLITE_READERS = 2  # threads; a read takes microseconds and the interpreter runs one at a time anyway
 SQLITE_PATIENCE_SLICES = 40  # 4 s: beyond the busy timeout, which reports a held lock by itself
 
+# A statement that is a whole write must begin this long after it was sent, or not at all: a server that thaws later
+# must not do what the caller was told it did not.
+IN_TIME_S = 0.7
+_AHEAD = "ahead_s"  # how much the server's clock shows more than our monotonic one, by connection
+
 _ONE = select(1)
 
 
 def open_runner(url: URL) -> Runner:
     return PostgresRunner(url) if url.get_backend_name() == "postgresql" else SqliteRunner(url)
-
-
-def translated(error: Exception) -> PrefsError:
-    """Without the statement and its parameters, which hold what guests said."""
-    if _cannot_be_stored(error):
-        return Refused("The database cannot hold this value: NUL, a lone surrogate, or a number too large.")
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return StoreUnavailable(f"The database failed: {type(cause).__name__}: {str(cause)[:200]}")
-
-
-def _cannot_be_stored(error: Exception) -> bool:
-    """asyncpg says so with a ValueError before sending, PostgreSQL with a data error, pysqlite with Python's own."""
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        state = getattr(error.orig, "sqlstate", None) or ""
-        return state.startswith("22") or isinstance(error.orig.__cause__, ValueError)
-    return isinstance(error, UnicodeEncodeError)
 
 
 class PostgresRunner:
@@ -82,11 +75,63 @@ class PostgresRunner:
         await self.look(_nothing, snapshot=False)  # patience is for a server that is there
         return await self._waiter.wait(start, SLOW_PATIENCE_SLICES)
 
-    async def run[T](self, work: Work[T]) -> T:
+    async def run[T](self, work: Work[T], unit: Unit | None = None) -> T:
         async def start(unit: Unit) -> T:
             return await self._attempt(self._engine, lambda connection: transact(connection, work, unit), unit)
 
-        return await self._waiter.wait(start)
+        return await self._waiter.wait(start, unit=unit)
+
+    async def try_whole(self, statement: Statement, unit: Unit) -> bool:
+        """Run a statement that is a whole write in a transaction of its own; False when it found the guest changed, or
+        ran too late, and did nothing."""
+
+        async def start(unit: Unit) -> bool:
+            try:
+                return await self._straight(statement, unit)
+            except LIBRARY_ERRORS as error:
+                await self._see(error)
+                raise translated(error) from error
+
+        return await self._waiter.wait(start, unit=unit)
+
+    async def _straight(self, statement: Statement, unit: Unit) -> bool:
+        proxied = await self._living()
+        try:
+            driver, sent_at = proxied.driver_connection, time.monotonic()
+            if driver is None:
+                raise StoreUnavailable("The database closed the connection.")
+            ahead_s = proxied.info.get(_AHEAD)
+            if ahead_s is None:
+                ahead_s = proxied.info[_AHEAD] = await driver.fetchval(CLOCK) - time.monotonic()
+            unit.begin_commit()
+            try:
+                row = await driver.fetchrow(statement.text, *statement.by(sent_at + ahead_s + IN_TIME_S))
+                done, server_time = row[0], row[1]
+            except MOVED:
+                done, server_time = 0, sent_at + ahead_s
+            proxied.info[_AHEAD] = server_time - time.monotonic()
+            self._waiter.sign_of_life()
+            unit.committing = bool(done)
+            return bool(done)
+        except LIBRARY_ERRORS:
+            await greenlet_spawn(proxied.invalidate)
+            raise
+        finally:
+            proxied.close()
+
+    async def _living(self) -> PoolProxiedConnection:
+        """A connection whose other end has not hung up: what is sent over a dead one would be in doubt."""
+        while True:
+            proxied = await self._engine.raw_connection()
+            driver = proxied.driver_connection
+            if driver is not None and not driver.is_closed():
+                return proxied
+            await greenlet_spawn(proxied.invalidate)
+            proxied.close()
+
+    async def _see(self, error: Exception) -> None:
+        if getattr(getattr(error, "orig", error), "sqlstate", None) == READ_ONLY:
+            await self._engine.dispose()  # connect anew: by then the name leads to the new primary
 
     async def _attempt[T](self, engine: AsyncEngine, work: Look[T], unit: Unit) -> T:
         """Once more when the connection turns out to be dead (the server restarted) before anything was committed."""
@@ -98,8 +143,7 @@ class PostgresRunner:
                     raise
                 return await self._once(engine, work)
         except LIBRARY_ERRORS as error:
-            if getattr(getattr(error, "orig", None), "sqlstate", None) == READ_ONLY:
-                await self._engine.dispose()  # connect anew: by then the name leads to the new primary
+            await self._see(error)
             raise translated(error) from error
 
     async def _once[T](self, engine: AsyncEngine, work: Look[T]) -> T:
@@ -135,11 +179,9 @@ class SqliteRunner:
     """Work goes to threads; the writer's is alone, so writers of this process queue in order and never meet a lock."""
 
     def __init__(self, url: URL) -> None:
-        pool: dict[str, Any] = {"poolclass": QueuePool, "max_overflow": 0}
         self._waiter = Waiter(SQLITE_PATIENCE_SLICES)
-        self._writing = sqlite_engine(url, begin="BEGIN IMMEDIATE", pool_size=1, **pool)
-        self._reading = sqlite_engine(url, begin="BEGIN", pool_size=SQLITE_READERS, **pool)
-        self._writer = ThreadPoolExecutor(1, "sqlite-writer")
+        self._writer = GroupWriter(url)
+        self._reading = sqlite_engine(url, begin="BEGIN", poolclass=QueuePool, pool_size=SQLITE_READERS, max_overflow=0)
         self._readers = ThreadPoolExecutor(SQLITE_READERS, "sqlite-reader")
 
     async def look[T](self, work: Look[T], *, snapshot: bool = True) -> T:
@@ -152,9 +194,8 @@ class SqliteRunner:
             lambda unit: loop.run_in_executor(self._readers, self._look, work), SLOW_PATIENCE_SLICES
         )
 
-    async def run[T](self, work: Work[T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await self._waiter.wait(lambda unit: loop.run_in_executor(self._writer, self._run, work, unit))
+    async def run[T](self, work: Work[T], unit: Unit | None = None) -> T:
+        return await self._waiter.wait(lambda unit: self._writer.run(work, unit), unit=unit)
 
     def _look[T](self, work: Look[T]) -> T:
         try:
@@ -163,19 +204,11 @@ class SqliteRunner:
         except LIBRARY_ERRORS as error:
             raise translated(error) from error
 
-    def _run[T](self, work: Work[T], unit: Unit) -> T:
-        unit.check()
-        try:
-            with self._writing.connect() as connection:
-                return transact(connection, work, unit)
-        except LIBRARY_ERRORS as error:
-            raise translated(error) from error
-
     async def close(self) -> None:
         await self._waiter.close()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        for executor, engine in ((self._readers, self._reading), (self._writer, self._writing)):
-            executor.shutdown(wait=True)
-            engine.dispose()
+        self._readers.shutdown(wait=True)
+        self._reading.dispose()
+        self._writer.close()

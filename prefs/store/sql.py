@@ -10,12 +10,14 @@ from sqlalchemy.exc import DBAPIError
 
 from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
-from prefs.core.errors import NotFound, SchemaOutdated, StoreUnavailable
+from prefs.core.errors import NotFound, PrefsError, SchemaOutdated, StoreUnavailable
 from prefs.core.stays import Stay
 from prefs.ports import Apply, Clock, Found, Lodging, Lookup, Once, Record, Usage
 from prefs.store import documents, facts, reads, replays
-from prefs.store.engines import Runner, parse, sqlite_path
-from prefs.store.runners import open_runner
+from prefs.store.edits import Edit, NeedsLock, statement, write_sqlite
+from prefs.store.engines import Runner, Unit, parse, sqlite_path
+from prefs.store.remembered import Remembered
+from prefs.store.runners import PostgresRunner, SqliteRunner, open_runner
 from prefs.store.statements import INTEGER_MAX, storable
 from prefs.store.tables import REVISION
 
@@ -30,6 +32,7 @@ class SqlStore:
         self._runner = runner
         self._clock = clock
         self._claims = 0
+        self._remembered = Remembered()
 
     @classmethod
     async def open(cls, url: str, clock: Clock) -> Self:
@@ -80,8 +83,40 @@ class SqlStore:
         if not storable(guest):
             raise NotFound("There is no such guest.")
         await self._purge_sometimes(once)
-        now = self._clock.now()
-        return await self._runner.run(lambda connection: documents.write(connection, guest, apply, once, now))
+        edit = Edit(guest, apply, once, self._clock.now())
+        written = await self._write(edit)
+        self._remembered.keep(written.document)
+        return written
+
+    async def _write(self, edit: Edit) -> Written:
+        if isinstance(self._runner, SqliteRunner):
+            return await self._runner.run(lambda connection: write_sqlite(connection, edit, self._remembered))
+        unit = Unit()
+        if isinstance(self._runner, PostgresRunner) and (written := await self._write_whole(self._runner, edit, unit)):
+            return written
+        return await self._runner.run(
+            lambda connection: documents.write(connection, edit.guest, edit.apply, edit.once, edit.now), unit
+        )
+
+    async def _write_whole(self, runner: PostgresRunner, edit: Edit, unit: Unit) -> Written | None:
+        """The write in one statement on what is known of the guest; None where only the guest's lock can tell."""
+        before = self._remembered.get(edit.guest)
+        certain = before is None  # what was read just now may be refused for; what is remembered may have changed
+        if before is None:
+            before = await self.get(edit.guest)
+        if before is None:
+            return None
+        try:
+            ready = statement(edit, before)
+        except (NeedsLock, PrefsError) as refusal:
+            self._remembered.forget(edit.guest)
+            if certain and edit.once is None and isinstance(refusal, PrefsError):
+                raise
+            return None
+        if ready is not None and await runner.try_whole(ready, unit):
+            return ready.written
+        self._remembered.forget(edit.guest)
+        return None
 
     async def history(self, guest: str, limit: int, before: int | None = None) -> list[Change]:
         if not storable(guest):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import httpx2
 import pytest
+from sqlalchemy import event
 
 from api.app import create_app
 from api.auth import load_keys, make_key, save_keys
 from prefs import telemetry
-from prefs.bootstrap import House, open_house
+from prefs.bootstrap import House, cache_key, furnish, open_house
+from prefs.cache.metrics import PrometheusMetrics
+from prefs.cache.read_through import cached
 from prefs.migrations import migrate
 from prefs.settings import Settings
+from prefs.store.sql import SqlStore
 from tests.api.front import Front, StandingClock
 
 # What these tests provoke is asserted on the answers; its traces would bury a failure.
@@ -66,3 +71,35 @@ async def settings(kind: str, request: pytest.FixtureRequest, tmp_path: Path) ->
 async def front(settings: Settings, clock: StandingClock) -> AsyncIterator[Front]:
     async with opened(settings, clock) as front:
         yield front
+
+
+class Statements:
+    """What a store said to its database."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self.said: list[str] = []
+        engine: Any = store._runner
+        event.listen(engine._engine.sync_engine, "before_cursor_execute", self._hear)
+
+    def _hear(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        self.said.append(statement)
+
+
+class OpenFront(Protocol):
+    async def __call__(self, redis_url: str = ...) -> tuple[Front, Statements]: ...
+
+
+@pytest.fixture
+async def open_front(settings: Settings, clock: StandingClock, valkey_url: str) -> AsyncIterator[OpenFront]:
+    """Opens another process's worth of house: local tier, shared tier and SQL."""
+    async with AsyncExitStack() as stack:
+
+        async def open_one(redis_url: str = valkey_url) -> tuple[Front, Statements]:
+            sql = await SqlStore.open(settings.database_url, clock)
+            statements = Statements(sql)
+            key, metrics = cache_key(settings.cache_key), PrometheusMetrics()
+            store = cached(sql, clock, redis_url, key, metrics=metrics, cold_guard_s=0)
+            stack.push_async_callback(store.close)
+            return await stack.enter_async_context(opened(settings, clock, furnish(store, clock))), statements
+
+        yield open_one

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from api.admission import ALWAYS_ANSWERED, AT_ONCE, BURST_WAIT_S, STANDING_WAIT_S, WAITING_MAX, Admission
+from api.admission import ALWAYS_ANSWERED, AT_ONCE, BURST_WAIT_S, STANDING_WAIT_S, STUCK_S, WAITING_MAX, Admission
 from api.schemas import problems
 from prefs.settings import Settings
 
@@ -25,7 +25,12 @@ class Work:
         self.under_way: list[asyncio.Event] = []
         self.most = self.done = 0
         self.bodies: list[bytes] = []
-        self.admission = Admission(self._work, at_once, lambda: self.now)
+        self.worked = 0.0
+        self.admission = Admission(self._work, at_once, lambda: self.now, lambda: self.worked)
+
+    def pass_by(self, seconds: float, working: float = 1.0) -> None:
+        self.now += seconds
+        self.worked += seconds * working
 
     async def _work(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["headers"]:
@@ -112,11 +117,11 @@ async def test_a_burst_may_wait_a_while_and_no_longer() -> None:
     work = Work(at_once=1)
     await work.ask()
     early, other = await work.ask(), await work.ask()
-    work.now += BURST_WAIT_S * 0.9
+    work.pass_by(BURST_WAIT_S * 0.9)
     await work.end_one()
     assert (status(early), status(other)) == (None, None)
     assert len(work.under_way) == 1, "the early one has the place"
-    work.now += BURST_WAIT_S * 0.2
+    work.pass_by(BURST_WAIT_S * 0.2)
     late = await work.ask()
     await work.end_one()
     assert (status(early), status(other), status(late)) == (200, 503, None)
@@ -129,11 +134,11 @@ async def test_a_queue_that_stands_is_no_burst() -> None:
     await work.ask()
     for _ in range(20):  # one too many all the time
         await work.ask()
-        work.now += BURST_WAIT_S / 10
+        work.pass_by(BURST_WAIT_S / 10)
         await work.ask()
         await work.end_one()
     last = await work.ask()
-    work.now += STANDING_WAIT_S * 2
+    work.pass_by(STANDING_WAIT_S * 2)
     await work.end_one()
     assert status(last) == 503
 
@@ -142,14 +147,45 @@ async def test_a_queue_that_was_empty_is_a_burst_again() -> None:
     work = Work(at_once=1)
     await work.ask()
     await work.ask()
-    work.now += BURST_WAIT_S * 5
+    work.pass_by(BURST_WAIT_S * 5)
     await work.end_one()
     assert work.under_way == []
     await work.ask()
     burst = await work.ask()
-    work.now += BURST_WAIT_S * 0.9
+    work.pass_by(BURST_WAIT_S * 0.9)
     await work.end_one()
     assert status(burst) is None and len(work.under_way) == 1
+
+
+async def test_places_held_by_what_does_not_answer_are_made_good() -> None:
+    """The database is silent, this process idle: whoever comes now may not need it. They are given back only once."""
+    work = Work(at_once=2)
+    stuck = [await work.ask() for _ in range(2)]
+    work.pass_by(STUCK_S * 0.9, working=0)
+    waiting = await work.ask()
+    assert len(work.under_way) == 2
+    work.pass_by(STUCK_S * 0.2, working=0)
+    late = [await work.ask() for _ in range(2)]
+    assert len(work.under_way) == 4, "two who are stuck, and two more places"
+    for _ in stuck:
+        await work.end_one()
+    assert [status(one) for one in stuck] == [200, 200]
+    assert len(work.under_way) == 2, "no place came back from those who were stuck"
+    await work.end_one()
+    assert [status(one) for one in (waiting, *late)].count(200) == 1
+    assert len(work.under_way) == 2
+    for _ in late:
+        await work.end_one()
+    assert (work.admission._under_way, work.admission._stuck) == (0, 0)
+
+
+async def test_long_work_is_not_taken_for_waiting() -> None:
+    work = Work(at_once=2)
+    for _ in range(2):
+        await work.ask()
+    work.pass_by(STUCK_S * 1.1, working=0.9)
+    await work.ask()
+    assert len(work.under_way) == 2
 
 
 @pytest.mark.parametrize("path", sorted(ALWAYS_ANSWERED))

@@ -5,70 +5,29 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import httpx2
 import pytest
-from redis.asyncio import Redis
-from sqlalchemy import event
 
 from prefs import telemetry
 from prefs.bootstrap import cache_key, furnish
-from prefs.cache.metrics import PrometheusMetrics
 from prefs.cache.read_through import cached
 from prefs.settings import Settings
 from prefs.store.sql import SqlStore
-from tests.api.conftest import opened
+from tests.api.conftest import OpenFront, opened
 from tests.api.front import PROPERTY, Front, StandingClock
 from tests.api.served import free_port
 from tests.api.test_hot import ALLERGENS, NIGHT, QUESTIONS, WARMTH, callers, is_hot, read, told, typed
 from tests.cache.watched import Watched, until
 
 SECONDS_MAX = 10
-GUESTS = 100
 
 
 @pytest.fixture
 def kind() -> str:
     return "postgresql"
-
-
-class Statements:
-    """What a store said to its database."""
-
-    def __init__(self, store: SqlStore) -> None:
-        self.said: list[str] = []
-        engine: Any = store._runner
-        event.listen(engine._engine.sync_engine, "before_cursor_execute", self._hear)
-
-    def _hear(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        self.said.append(statement)
-
-    def of_tables(self) -> list[str]:
-        return [statement for statement in self.said if "FROM" in statement.split() and "alembic" not in statement]
-
-
-class OpenFront(Protocol):
-    async def __call__(self, redis_url: str = ...) -> tuple[Front, Statements]: ...
-
-
-@pytest.fixture
-async def open_front(settings: Settings, clock: StandingClock, valkey_url: str) -> AsyncIterator[OpenFront]:
-    """Opens another process's worth of house: local tier, shared tier and SQL."""
-    async with AsyncExitStack() as stack:
-
-        async def open_one(redis_url: str = valkey_url) -> tuple[Front, Statements]:
-            sql = await SqlStore.open(settings.database_url, clock)
-            statements = Statements(sql)
-            key, metrics = cache_key(settings.cache_key), PrometheusMetrics()
-            store = cached(sql, clock, redis_url, key, metrics=metrics, cold_guard_s=0)
-            stack.push_async_callback(store.close)
-            return await stack.enter_async_context(opened(settings, clock, furnish(store, clock))), statements
-
-        yield open_one
 
 
 async def hot(front: Front, guest: str, token: str) -> None:
@@ -254,30 +213,3 @@ async def test_a_batch_from_prepared_items_is_the_same_to_the_byte(open_front: O
 def without_request_ids(response: httpx2.Response) -> str:
     assert response.status_code == 200
     return re.sub(r'"request_id":"[0-9a-f]{32}"', "", response.text)
-
-
-async def test_a_batch_costs_one_statement_a_table(open_front: OpenFront, valkey_url: str) -> None:
-    """100 guests, cold: a statement a table; an MGET each for catalogue, property, guests with stays, and presses.
-    Warm: none of either."""
-    front, statements = await open_front()
-    await front.new_property(PROPERTY)
-    guests = [await front.new_guest(f"Guest {number}") for number in range(GUESTS)]
-    for number, guest in enumerate(guests):
-        await front.new_stay(guest, f"stay-{number}")
-        await front.prefer(guest, {WARMTH: 20})
-    asked = {"guests": [*guests, "gst_" + "0" * 32], "property": PROPERTY}
-    fresh, statements = await open_front()
-    async with Redis.from_url(valkey_url) as redis:
-
-        async def mgets() -> int:
-            told = await redis.info("commandstats")
-            return int(told.get("cmdstat_mget", {}).get("calls", 0))
-
-        for statements_max, mgets_max in ((7, 4), (0, 0), (0, 0)):
-            said, looked = len(statements.of_tables()), await mgets()
-            items = (await fresh.ok("POST", "/v1/preferences/batch", fresh.staff(), asked))["items"]
-            assert [item["guest"] for item in items] == asked["guests"]
-            assert ["problem" in item for item in items] == [False] * GUESTS + [True]
-            tables = statements.of_tables()[said:]
-            assert len(tables) <= statements_max, tables
-            assert await mgets() - looked <= mgets_max

@@ -204,17 +204,18 @@ def evict(server: ValkeyServer) -> None:
 class Sluggish(Watched):
     """A database whose answers come late now and then: what a slow reader read may be old when it arrives."""
 
-    def __init__(self, inner: Any, chance: random.Random) -> None:
+    def __init__(self, inner: Any, chance: random.Random, late_s: float = 0.02) -> None:
         super().__init__(inner)
         self._chance = chance
+        self._late_s = late_s
 
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
         call = super().__getattr__(method)
 
         async def late(*arguments: Any) -> Any:
             answer = await call(*arguments)
-            if method == "look_up" and self._chance.random() < 0.3:
-                await asyncio.sleep(self._chance.random() * 0.02)
+            if method in ("get_many", "look_up") and self._chance.random() < 0.3:
+                await asyncio.sleep(self._chance.random() * self._late_s)
             return answer
 
         return late
@@ -331,7 +332,7 @@ async def test_the_same_check_finds_delete_after_commit_wrong(
     place: CachedPlace, server: ValkeyServer, pause_s: float
 ) -> None:
     chance = random.Random(3)
-    caches = [Classic(Sluggish(await place.inner(), chance), Redis.from_url(server.url())) for _ in range(3)]
+    caches = [Classic(Sluggish(await place.inner(), chance, 0.1), Redis.from_url(server.url())) for _ in range(3)]
     guests = [await born(caches[0].inner) for _ in range(GUESTS)]
     running = traffic(caches, guests, [Freshness.SHARED], pause_s, SECONDS)
     history = await under(nemesis(server, ["evict"], 0.1), running)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from loadtests.bench import wire
@@ -66,7 +67,8 @@ class Line(asyncio.Protocol):
         if transport is None:
             raise Unanswered("closed at once")
         self._buffer.clear()
-        waiting = self._waiting = loop.create_future()
+        waiting: asyncio.Future[Answer] = loop.create_future()
+        self._waiting = waiting
         silence = loop.call_later(PATIENCE_S, transport.abort)
         transport.write(request)
         try:
@@ -113,6 +115,18 @@ class Caller:
     def close(self) -> None:
         for line in self._lines:
             line.close()
+
+
+@asynccontextmanager
+async def callers(ports: list[int], count: int) -> AsyncIterator[list[Caller]]:
+    """So many clients, whose connections are gone afterwards."""
+    made = [Caller(ports) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for caller in made:
+            caller.close()
+        await asyncio.sleep(0)  # a transport is closed a turn after it was told to
 
 
 def request(method: str, path: str, token: str, body: Any = None, headers: Mapping[str, str] | None = None) -> bytes:

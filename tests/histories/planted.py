@@ -108,23 +108,23 @@ def _served(wrap: Wrap) -> FastAPI:
 
 def classic() -> FastAPI:
     """Cache-aside with delete after commit."""
-    return _served(lambda sql, settings, _: Classic(sql, Redis.from_url(settings.redis_url)))  # type: ignore[return-value]
+    return _served(lambda sql, settings, _: Classic(sql, Redis.from_url(settings.redis_url)))
 
 
 def no_fence() -> FastAPI:
-    return _served(lambda *given: _tiered(*given, shared=Unfenced))
+    return _served(lambda sql, settings, clock: _tiered(sql, settings, clock, shared=Unfenced))
 
 
 def no_placeholder() -> FastAPI:
-    return _served(lambda *given: _tiered(*given, local=WithoutPlaceholder))
+    return _served(lambda sql, settings, clock: _tiered(sql, settings, clock, local=WithoutPlaceholder))
 
 
 def deaf() -> FastAPI:
-    return _served(lambda *given: _tiered(*given, local=Deaf))
+    return _served(lambda sql, settings, clock: _tiered(sql, settings, clock, local=Deaf))
 
 
 def hasty() -> FastAPI:
-    return _served(lambda *given: _tiered(*given, store=Hasty))
+    return _served(lambda sql, settings, clock: _tiered(sql, settings, clock, store=Hasty))
 
 
 def none() -> FastAPI:

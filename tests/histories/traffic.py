@@ -29,7 +29,7 @@ _NO_CACHE = {"cache-control": "no-cache"}
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """How many guests, and the seconds between two writes to any of them and between two reads of one reader."""
+    """How many guests, and the seconds between two writes of one writer and between two reads of one reader."""
 
     name: str
     guests: int
@@ -37,10 +37,11 @@ class Group:
     read_pause_s: float
     readers: int
     writers: int = 1
+    twice: bool = False  # each write is followed by another at once, with readers in between
 
 
 BUSY = Group("busy", 4, write_pause_s=0.1, read_pause_s=0.03, readers=12, writers=3)
-QUIET = Group("quiet", 60, write_pause_s=5 / 60, read_pause_s=0.03, readers=12)
+QUIET = Group("quiet", 60, write_pause_s=5 / 60, read_pause_s=0.03, readers=12, twice=True)
 COLD = Group("cold", 400, write_pause_s=0.2, read_pause_s=0.06, readers=4)
 EVERY_GROUP = (BUSY, QUIET, COLD)
 
@@ -81,6 +82,7 @@ class Traffic:
                 self.history.writes.append(Write(guest, begun_at, "", time.monotonic(), 1))
 
     async def run(self, seconds: float) -> History:
+        self._trio.make_late()
         self._over = time.monotonic() + seconds
         work = []
         for group in self._groups:
@@ -92,6 +94,7 @@ class Traffic:
         finally:
             for caller in self._callers:
                 caller.close()
+            await asyncio.sleep(0)  # a transport is closed a turn after it was told to
         return self.history
 
     def _caller(self) -> Caller:
@@ -163,18 +166,38 @@ class Traffic:
 
     async def _write_on(self, group: Group) -> None:
         caller, guests = self._caller(), self._guests[group.name]
-        probes = [self._caller() for _ in range(WORKERS + 1)]
+        probes = [self._caller() for _ in range(2 * WORKERS)]
         while time.monotonic() < self._over:
             guest, worker = self._chance.choice(guests), self._chance.randrange(WORKERS)
             version = await self._write(caller, worker, guest)
-            if version:  # what was acknowledged is asked for at once, elsewhere
-                newest = Counter({guest: version})
-                others = [number for number in range(WORKERS) if number != worker]
-                await asyncio.gather(
-                    *(self.read(probes[other], other, guest, NO_CACHE, Counter()) for other in others),
-                    self.read(probes[WORKERS], self._chance.choice(others), guest, TOKEN, newest),
-                )
+            if version:
+                await self._ask_elsewhere(probes, worker, guest, version)
+            if group.twice:
+                await self._write_again(caller, probes, guest)
             await asyncio.sleep(group.write_pause_s * 2 * self._chance.random())
+
+    async def _ask_elsewhere(self, probes: Sequence[Caller], worker: int, guest: str, version: int) -> None:
+        """What was acknowledged is asked for at once, of the others."""
+        others = [number for number in range(WORKERS) if number != worker]
+        await asyncio.gather(
+            *(self.read(probes[other], other, guest, NO_CACHE, Counter()) for other in others),
+            self.read(probes[worker], self._chance.choice(others), guest, TOKEN, Counter({guest: version})),
+        )
+
+    async def _write_again(self, caller: Caller, probes: Sequence[Caller], guest: str) -> None:
+        """A write while all are loading what the write before made: who is slow now holds something old. Then the guest
+        is left alone for long, so that nothing heals what stayed."""
+        worker = self._chance.randrange(WORKERS)
+        writing = asyncio.ensure_future(self._write(caller, worker, guest))
+
+        async def look(number: int) -> None:
+            kind = NO_CACHE if number < WORKERS else DEFAULT
+            while not writing.done():
+                await self.read(probes[number], number % WORKERS, guest, kind, Counter())
+
+        await asyncio.gather(*(look(number) for number in range(2 * WORKERS)))
+        if version := await writing:
+            await self._ask_elsewhere(probes, worker, guest, version)
 
     async def _write(self, caller: Caller, worker: int, guest: str) -> int:
         value = f"w{next(self._numbers)}"

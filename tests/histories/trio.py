@@ -1,6 +1,6 @@
 """Three `guestprefs serve` of one worker each, on ports of their own, over one PostgreSQL and one Valkey.
 
-Between the workers and PostgreSQL stands a proxy that makes some answers late: a slow reader and a slow commit are what
+Between each worker and PostgreSQL stands a proxy that makes some answers late: a slow reader and a slow commit are what
 a wrong cache protocol gets wrong.
 """
 
@@ -20,7 +20,7 @@ from api.auth import load_keys, mint
 from prefs.bootstrap import SystemClock
 from prefs.core.callers import ALL_GUESTS, Role
 from tests.cli.served import Served, bearer, guestprefs
-from tests.histories.proxy import ProxyThread
+from tests.histories.proxy import Proxy, ProxyThread
 from tests.servers import ValkeyServer
 
 WORKERS = 3
@@ -36,8 +36,8 @@ class Trio:
     ) -> None:
         self.folder = folder
         self.valkey = ValkeyServer()
-        self._way = ProxyThread(int(database_url.rpartition(":")[2].partition("/")[0]))
-        self._database = database_url
+        self._server, _, self._database = database_url.rpartition("/")
+        self._ways = [ProxyThread(int(self._server.rpartition(":")[2])) for _ in range(WORKERS)]
         self._launch = launch
         self._late = late
         self.workers: list[Served] = []
@@ -45,27 +45,25 @@ class Trio:
     def __enter__(self) -> Self:
         try:
             self.valkey.start()
-            proxy = self._way.__enter__()
-            server, _, database = self._database.rpartition("/")
-            environ = {"DATABASE_URL": f"{server.rpartition(':')[0]}:{proxy.port}/{database}"}
-            done = guestprefs(self.folder, "keys", environ=environ)
+            self.proxies = [way.__enter__() for way in self._ways]
+            done = guestprefs(self.folder, "keys")
             assert done.returncode == 0, done.stderr
             self._key = load_keys(self.folder / "data" / "keys.json")[0]
-            environ["REDIS_URL"] = self.valkey.url()
-            self.workers = [self._served(environ) for _ in range(WORKERS)]
+            self.workers = [self._served(proxy) for proxy in self.proxies]
             self.workers[0].start()  # alone: the first to start makes the key of the cache
             for worker in self.workers[1:]:
                 worker.start(wait=False)
             for worker in self.workers:
                 worker.wait_until_ready()
-            proxy.late, proxy.delay_s = self._late
         except BaseException:
             self.close()
             raise
-        self.proxy = proxy
         return self
 
-    def _served(self, environ: dict[str, str]) -> Served:
+    def _served(self, proxy: Proxy) -> Served:
+        database = f"{self._server.rpartition(':')[0]}:{proxy.port}/{self._database}"
+        # The door is wide open: what it turns away would not reach what is looked at here.
+        environ = {"DATABASE_URL": database, "REDIS_URL": self.valkey.url(), "GUESTPREFS_REQUESTS_AT_ONCE": "1000"}
         return Served(self.folder, "--workers", "1", environ=environ, launch=self._launch)
 
     def __exit__(self, *_: object) -> None:
@@ -75,7 +73,8 @@ class Trio:
         for worker in self.workers:
             worker.close()
         self.valkey.close()
-        self._way.__exit__()
+        for way in self._ways:
+            way.__exit__()
 
     @property
     def ports(self) -> list[int]:
@@ -132,6 +131,14 @@ class Trio:
             lines = [line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#")]
             return {name: float(value) for name, _, value in lines}
         return {}
+
+    def make_late(self, late: tuple[float, float] | None = None) -> None:
+        for proxy in self.proxies:
+            proxy.late, proxy.delay_s = late or self._late
+
+    def heal(self) -> None:
+        for proxy in self.proxies:
+            proxy.heal()
 
     def wait_until_warm(self) -> None:
         """A server that started lately is not trusted with entries for ten seconds."""

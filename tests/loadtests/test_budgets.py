@@ -6,7 +6,19 @@ import math
 
 import pytest
 
-from loadtests.bench.budgets import BUDGETS, Better, Budget, Finding, Verdict, judge, judge_all, matches, table
+from loadtests.bench.budgets import (
+    BUDGETS,
+    Better,
+    Budget,
+    Finding,
+    Verdict,
+    budget_of,
+    judge,
+    judge_all,
+    matches,
+    table,
+    worst,
+)
 
 MORE = Budget("a/more", "more", "x", 2.0, 3.0)
 LESS = Budget("a/less", "less", "ms", 20.0, 3.0, Better.LESS)
@@ -33,6 +45,28 @@ DREAM = Budget("a/dream", "a moonshot alone", "x", None, 0.5)
 )
 def test_verdicts(budget: Budget, finding: Finding | None, verdict: Verdict) -> None:
     assert judge(budget, finding).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("budget", "values", "value"), [(LESS, [1.1, 1.3], 1.3), (MORE, [1.1, 1.3], 1.1), (LESS, [1.1], 1.1)]
+)
+def test_the_worst_of_several_counts(budget: Budget, values: list[float], value: float) -> None:
+    found = worst(budget, [Finding(each, f"said {each}") for each in values])
+    assert found.value == value and found.note == "; ".join(f"said {each}" for each in values)
+
+
+@pytest.mark.parametrize("missing", [Finding(note="gone"), Finding(0.1, "too few", counts=False)])
+def test_of_several_none_may_be_missing(missing: Finding) -> None:
+    for order in ([missing, Finding(1.0)], [Finding(1.0), missing]):
+        assert judge(LESS, worst(LESS, order)).verdict is Verdict.NOT_RUN
+    assert judge(LESS, worst(LESS, [])).verdict is Verdict.NOT_RUN
+    assert (
+        judge(LESS, worst(LESS, [Finding(1.0), Finding(2.0, generator_share=0.9)])).verdict is Verdict.GENERATOR_BOUND
+    )
+
+
+def test_rows_are_found_by_name() -> None:
+    assert [budget_of(budget.id) for budget in BUDGETS] == list(BUDGETS)
 
 
 def test_every_row_is_judged_whatever_was_found() -> None:

@@ -11,7 +11,7 @@ from loadtests.bench import plots, report
 from loadtests.bench.budgets import BUDGETS, Finding, judge_all
 from loadtests.bench.comparing import Group
 from loadtests.bench.growth import Growth
-from loadtests.bench.load import Rounds, Sample
+from loadtests.bench.load import Rounds, Sample, each_us
 from loadtests.bench.report import Outcome
 
 
@@ -39,11 +39,25 @@ def test_the_slowest_of_ours_is_compared_and_the_best_round_counts() -> None:
 def test_wrong_answers_make_no_ratio(ours: int, theirs: int, usable: bool) -> None:
     """Ours must all be right; a peer may refuse one in ten."""
     broken = group()
-    broken.rounds["ours"].samples.append(Sample(9.0, {}, ours, 0.1, 0.1))
+    broken.rounds["ours"].samples.append(Sample(9.0, {}, ours, 0.1, 0.1, retried=3))
     broken.rounds["theirs"].samples.append(Sample(9.0, {}, theirs, 0.1, 0.1))
     finding = broken.ratio(["ours"], "theirs")
     assert math.isnan(finding.value) is not usable
     assert ("wrong" in finding.note) is bool(ours or theirs)
+    assert ("ours tried 3 again" in finding.note) is usable  # no reason not to count, but told
+
+
+def test_a_generator_that_is_busy_with_either_of_the_two_is_told() -> None:
+    busy = group()
+    busy.rounds["theirs"].samples[:] = [Sample(500.0, {500: 9}, 0, 0.9, 0.9)]
+    assert busy.ratio(["ours"], "theirs").generator_share == 0.9
+
+
+def test_the_cheapest_round_says_what_an_answer_costs() -> None:
+    rounds = Rounds([Sample(900.0, {}, 0, 0.1, 0.9, cpu_us=cost) for cost in (70.0, 60.0, math.nan)])
+    assert rounds.cpu_us == 60.0
+    assert math.isnan(Rounds([Sample(900.0, {}, 0, 0.1, 0.9)]).cpu_us)
+    assert (each_us(0.5, 1_000), math.isnan(each_us(0.5, 0)), math.isnan(each_us(0.0, 9))) == (500.0, True, True)
 
 
 def test_growth_short_of_a_million_is_shown_and_does_not_count() -> None:

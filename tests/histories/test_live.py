@@ -1,0 +1,238 @@
+"""The freshness contract over HTTP: three served processes, real Redis and PostgreSQL, and all that may go wrong.
+
+Each promise is checked twice: briefly in `make test`, and at its full numbers in `make prove`. Counts are asserted, of
+faults that may not be and of what must have happened for that to mean anything; never times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import pytest
+
+from prefs.bootstrap import SystemClock
+from prefs.cache.loader import LOADS_MAX
+from prefs.cache.local import DELTA_S
+from tests.histories.checking import FAULTS, Finding, History
+from tests.histories.herd import Statements, cold_start, stampede
+from tests.histories.nemesis import CUT, DROP, EVERY_DEED, EVICT, FREEZE, KILL, RESTART, STOP, Nemesis
+from tests.histories.newcomers import Newcomers
+from tests.histories.traffic import DEFAULT, NO_CACHE, TOKEN, Traffic
+from tests.histories.trio import WORKERS, Trio
+from tests.histories.withdrawals import Withdrawals
+from tests.servers import PostgresServer
+
+pytestmark = pytest.mark.timeout(300)
+
+# How often each deed comes in one shuffle of the deck. A Redis that restarted is trusted with entries after ten
+# seconds only, so a restart must be rare for the tiers to be seen at work.
+DECK = [EVICT] * 6 + [CUT] * 2 + [DROP] * 2 + [STOP] * 3 + [FREEZE] * 3 + [KILL] + [RESTART]
+HERD = 500
+type Note = Callable[[str, object], None]
+COLD_RATE = 300
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres_server: PostgresServer, migrated_postgres: str) -> Iterator[str]:
+    name = "live"
+    postgres_server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated_postgres}"')
+    yield postgres_server.url(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def trio(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Trio]:
+    with Trio(tmp_path_factory.mktemp("trio"), database_url) as trio:
+        yield trio
+
+
+@pytest.fixture(autouse=True)
+def quick_again(trio: Trio) -> Iterator[None]:
+    """Each test begins and ends with a database that answers at once."""
+    trio.heal()
+    yield
+    trio.heal()
+
+
+@pytest.fixture(scope="module")
+def accepted() -> dict[str, datetime]:
+    """Guests whose withdrawal was answered 202, and by when it holds: asked about once that has come."""
+    return {}
+
+
+async def watch(trio: Trio, seconds: float, pause_s: float, seed: int = 5) -> tuple[Traffic, Nemesis]:
+    traffic, nemesis = Traffic(trio, seed=seed), Nemesis(trio, DECK, pause_s, seed)
+    await asyncio.to_thread(traffic.prepare)
+    await asyncio.to_thread(trio.wait_until_warm)
+    async with nemesis.at_work():
+        await traffic.run(seconds)
+    return traffic, nemesis
+
+
+def broken(history: History) -> list[Finding]:
+    return [found for found in history.findings(DELTA_S) if found.fault in FAULTS]
+
+
+def report(traffic: Traffic, nemesis: Nemesis) -> str:
+    history, counts = traffic.history, traffic.counts
+    excused = Counter(found.fault for found in history.findings(DELTA_S))
+    answered = sum(write.version > 0 for write in history.writes)
+    return (
+        f"{len(history.reads)} reads {dict(counts.asked)}, tiers {dict(counts.tiers)}, 304 {counts.unchanged}; "
+        f"{answered} of {len(history.writes)} writes acknowledged, {counts.degraded} degraded; "
+        f"without an answer {counts.unanswered}, refused {dict(counts.refused)}; deeds {dict(nemesis.done)}; "
+        f"found {dict(excused)}"
+    )
+
+
+# ---------------------------------------------------------------- P1, P2, P3
+
+
+async def test_reads_keep_the_contract_whatever_happens(trio: Trio, record_property: Note) -> None:
+    """In small. What was excused was read around writes that said themselves that others might not see them yet."""
+    traffic, nemesis = await watch(trio, seconds=16, pause_s=0.35)
+    record_property("history", report(traffic, nemesis))
+    counts = traffic.counts
+
+    assert broken(traffic.history) == []
+    assert min(counts.asked[kind] for kind in (DEFAULT, NO_CACHE, TOKEN)) >= 200, counts
+    assert min(counts.tiers[tier] for tier in ("local", "shared", "store")) >= 50, counts
+    assert counts.unchanged >= 20
+    assert sum(write.version > 0 for write in traffic.history.writes) >= 100
+    assert set(nemesis.done) == set(EVERY_DEED), nemesis.done
+    assert set(counts.refused) <= {503}, counts.refused
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(1800)
+async def test_reads_keep_the_contract_at_length(trio: Trio, record_property: Note) -> None:
+    """Three times a minute and as long as it takes to have asked often enough."""
+    asked: Counter[str] = Counter()
+    done: Counter[str] = Counter()
+    written, seed = 0, 0
+    while seed < 3 or written < 10_000 or asked[TOKEN] < 100_000 or asked[NO_CACHE] < 60_000:
+        seed += 1
+        assert seed <= 20, (written, asked)
+        traffic, nemesis = await watch(trio, seconds=60, pause_s=1.0, seed=seed)
+        record_property(f"history {seed}", report(traffic, nemesis))
+        assert broken(traffic.history) == []
+        assert set(traffic.counts.refused) <= {503}
+        asked += traffic.counts.asked
+        done += nemesis.done
+        written += sum(write.version > 0 for write in traffic.history.writes)
+
+    assert min(done[deed] for deed in EVERY_DEED) >= 3
+
+
+# ---------------------------------------------------------------- P5
+
+
+async def test_what_was_withdrawn_is_told_by_nobody(
+    trio: Trio, accepted: dict[str, datetime], record_property: Note
+) -> None:
+    withdrawals, nemesis = Withdrawals(trio, guests=8), Nemesis(trio, [EVICT, CUT, DROP, STOP, FREEZE], 0.5)
+    async with nemesis.at_work():
+        tally = await withdrawals.run(seconds=6, enough=300)
+    record_property("withdrawals", f"{tally.withdrawn} told {dict(tally.judged)}, {len(tally.accepted)} later")
+    accepted |= tally.accepted
+
+    assert tally.leaks == []
+    assert tally.withdrawn >= 10
+    assert tally.shown >= 10 * 2 * WORKERS
+    assert sum(tally.judged.values()) >= 300
+    assert nemesis.done.total() >= 5
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(900)
+async def test_what_was_withdrawn_is_told_by_nobody_in_twenty_thousand_reads(
+    trio: Trio, accepted: dict[str, datetime], record_property: Note
+) -> None:
+    withdrawals, nemesis = Withdrawals(trio, guests=20), Nemesis(trio, DECK, 1.0)
+    async with nemesis.at_work():
+        tally = await withdrawals.run(seconds=30, enough=20_000)
+    record_property("withdrawals", f"{tally.withdrawn} told {dict(tally.judged)}, {len(tally.accepted)} later")
+    accepted |= tally.accepted
+
+    assert tally.leaks == []
+    assert sum(tally.judged.values()) >= 20_000
+    assert set(nemesis.done) == set(EVERY_DEED)
+
+
+# ---------------------------------------------------------------- P7
+
+
+async def test_what_is_made_after_it_was_missed_is_found(trio: Trio, record_property: Note) -> None:
+    newcomers, nemesis = Newcomers(trio), Nemesis(trio, [EVICT, CUT], 0.3)
+    async with nemesis.at_work():
+        tally = await newcomers.run(seconds=4, enough=200)
+    record_property("newcomers", f"{dict(tally.made)}, missed {tally.missed_before}, judged {tally.judged}")
+
+    assert tally.false == []
+    assert tally.judged >= 200
+    assert min(tally.made["property"], tally.made["stay"]) >= 3
+    assert tally.missed_before >= WORKERS * tally.made.total()
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(900)
+async def test_what_is_made_is_found_ten_thousand_times(trio: Trio, record_property: Note) -> None:
+    newcomers, nemesis = Newcomers(trio, makers=20), Nemesis(trio, [EVICT, CUT, FREEZE], 0.5)
+    async with nemesis.at_work():
+        tally = await newcomers.run(seconds=10, enough=10_000)
+    record_property("newcomers", f"{dict(tally.made)}, missed {tally.missed_before}, judged {tally.judged}")
+
+    assert tally.false == []
+    assert tally.judged >= 10_000
+
+
+# ---------------------------------------------------------------- P6
+
+
+async def test_a_herd_costs_a_statement_a_process(
+    trio: Trio, postgres_server: PostgresServer, record_property: Note
+) -> None:
+    """Five hundred readers at once of a guest whose entry is gone, by PostgreSQL's own account of what it was asked."""
+    (guest,) = await asyncio.to_thread(trio.make_guests, 1)
+    await asyncio.to_thread(trio.wait_until_warm)
+    with Statements(postgres_server) as statements:
+        costs = [await stampede(trio, guest, HERD, statements) for _ in range(5)]
+        trio.make_late((1.0, 0.02))  # nobody has an answer before all have asked
+        costs += [await stampede(trio, guest, HERD, statements) for _ in range(5)]
+    record_property("herd", costs)
+
+    assert min(costs) >= 1
+    assert max(costs) <= WORKERS
+
+
+async def test_a_redis_that_comes_back_empty_does_not_flood_the_database(trio: Trio, record_property: Note) -> None:
+    guests = await asyncio.to_thread(trio.make_guests, 200)
+    trio.make_late((1.0, 0.03))  # so that reads of the database overlap at all
+    for proxy in trio.proxies:
+        proxy.most_busy = 0
+    statuses = await cold_start(trio, guests, COLD_RATE, seconds=6)
+    record_property("cold", f"{dict(statuses)}, at once {[proxy.most_busy for proxy in trio.proxies]}")
+
+    assert statuses[200] >= 0.999 * statuses.total()
+    assert statuses.total() == 6 * COLD_RATE
+    assert max(proxy.most_busy for proxy in trio.proxies) <= LOADS_MAX
+    assert max(proxy.most_busy for proxy in trio.proxies) >= 2
+
+
+# ---------------------------------------------------------------- in the end
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(900)
+async def test_what_was_accepted_holds_by_when_it_was_said(trio: Trio, accepted: dict[str, datetime]) -> None:
+    """A withdrawal that not everybody could be told of was answered 202 and a time. That time is waited for."""
+    assert accepted, "Redis was never away from a withdrawal"
+    by = max(accepted.values())
+    while SystemClock().now() < by:
+        await asyncio.to_thread(time.sleep, 1)
+    withdrawals = Withdrawals(trio, guests=0)
+    assert await withdrawals.leaks_of(list(accepted)) == []
