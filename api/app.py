@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None, house: House | None = None) -> 
     )
     app.state.draining = False
     app.state.house = None
-    app.hot = HotRead(app.state)
+    app.hot = HotRead()
     # The one added last is met first.
     app.add_middleware(BodyLimit)
     app.add_middleware(Telemetry)
@@ -86,17 +86,19 @@ def _described_once(app: FastAPI) -> Callable[[], dict[str, Any]]:
     return openapi
 
 
-def _life(settings: Settings, given: House | None) -> Callable[[FastAPI], Any]:
+def _life(settings: Settings, given: House | None) -> Callable[[Any], Any]:
     @asynccontextmanager
-    async def life(app: FastAPI) -> AsyncIterator[None]:
+    async def life(app: Application) -> AsyncIterator[None]:
         keys = await asyncio.to_thread(load_keys, settings.keys)
         app.state.verifier = Verifier(keys, settings.issuer, settings.audience)
         house = given or await open_house(settings)
         app.state.house = house
+        app.hot.open(house.tiers, house.clock, app.state.verifier)
         _drain_on_signal(app)
         try:
             yield
         finally:
+            app.hot.close()
             app.state.house = None
             if given is None:
                 await house.close()

@@ -130,10 +130,10 @@ class Verifier:
         self._remembered: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def known(self, token: bytes, now: datetime) -> Caller | None:
+    def known(self, token: bytes, moment: float) -> Caller | None:
         """The caller of a token that was verified lately; None for any other, which `verify` has to look at."""
         found = self._remembered.get(hashlib.sha256(token).digest())
-        return found[0] if found and now.timestamp() < found[1] else None
+        return found[0] if found and moment < found[1] else None
 
     def verify(self, token: str, now: datetime) -> Caller:
         if len(token) > TOKEN_BYTES_MAX:

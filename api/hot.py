@@ -1,86 +1,98 @@
 """The hot read: effective preferences that lie ready in this process, sent before FastAPI is asked at all.
 
-Top to bottom: is it the one call this file knows, may the answer be told to this caller this moment, send it. Whatever
-is unusual in any way goes on to the typed route, which answers it, refuses it, or lays down the answer for the next
-time. So nothing is decided here that is not decided there, and the tests hold the two to the same bytes.
+Top to bottom: is it the one call this file knows, who asks, what lies ready for him and may be told this moment, send
+it. Whatever is unusual in any way goes on to the typed route, which answers it, refuses it, or lays down the answer for
+the next time. So nothing is decided here that is not decided there, and the tests hold the two to the same bytes.
 """
 
-from datetime import datetime
 from time import perf_counter
-from typing import Any
 
 from starlette.types import Scope, Send
 from uuid_utils import uuid7
 
 from api.auth import Verifier
 from api.middleware import GIVEN_ID
-from api.prepared import PATH_END, PATH_START, ROUTE, PreparedAnswer, name_of
+from api.prepared import LOCAL, PATH_END, PATH_START, ROUTE, SHARED, PreparedAnswer, name_of
 from api.schemas.representations import is_known
 from prefs import telemetry
-from prefs.ports import Tiers
+from prefs.ports import Clock, Tiers
 
 ID_LENGTH = 36
 PATH_LENGTH = len(PATH_START) + ID_LENGTH + len(PATH_END)
 VERSION_DIGITS_MAX = 15
 _GUEST = slice(len(PATH_START), len(PATH_START) + ID_LENGTH)
-_BEARER = b"Bearer "
-
-# What this file leaves to the typed route: a wish for a fresher answer, and a body where none is expected. A request
-# that sends any header twice goes there too, where it is known which one counts.
-_NOT_HERE = frozenset((b"cache-control", b"pragma", b"content-length", b"transfer-encoding"))
+_BEARER, _TOKEN = b"Bearer ", slice(len(b"Bearer "), None)
+_PAST_COPIES = (b"no-cache", b"max-age=0")
+# Nothing of what these say is looked at here. A request that sends any header twice goes to the typed route as well,
+# where it is known which one counts.
+_NOT_HERE = frozenset((b"pragma", b"content-length", b"transfer-encoding"))
 
 
 class HotRead:
-    """Answers from the tiers of the house that stands in the app's state, if it has any."""
+    """Answers from the tiers of a house, while one is open that has any."""
 
-    def __init__(self, state: Any) -> None:
-        self._state = state
-        self._answered = {status: telemetry.REQUESTS.labels("GET", ROUTE, status) for status in ("200", "304")}
+    def __init__(self) -> None:
+        self._tiers: Tiers | None = None
+        answered = telemetry.REQUESTS
+        self._answered = {s: telemetry.Tally(answered.labels("GET", ROUTE, str(s))) for s in (200, 304)}
         self._seconds = telemetry.REQUEST_SECONDS.labels("GET", ROUTE)
 
-    def find(self, scope: Scope) -> tuple[PreparedAnswer, dict[bytes, bytes]] | None:
-        """The answer to this request and the headers it came with, or None: then the typed route is asked."""
-        path = scope["path"]
-        if len(path) != PATH_LENGTH or scope["method"] != "GET":
-            return None
-        if not (path.startswith(PATH_START) and path.endswith(PATH_END)):
-            return None
-        house = self._state.house
-        tiers: Tiers | None = house.tiers if house is not None else None
-        if tiers is None:
-            return None
-        given: dict[bytes, bytes] = dict(scope["headers"])
-        if not _NOT_HERE.isdisjoint(given) or len(given) != len(scope["headers"]):
-            return None
+    def open(self, tiers: Tiers | None, clock: Clock, verifier: Verifier) -> None:
+        self._tiers, self._clock, self._verifier = tiers, clock, verifier
+
+    def close(self) -> None:
+        self._tiers = None
+
+    async def answer(self, scope: Scope, send: Send) -> bool:
+        """Send what lies ready; False when nothing does, and then nothing was sent."""
+        path, tiers = scope["path"], self._tiers
+        if len(path) != PATH_LENGTH or tiers is None or scope["method"] != "GET":
+            return False
+        if not (path.endswith(PATH_END) and path.startswith(PATH_START)):
+            return False
+        started = perf_counter()
+
+        headers = scope["headers"]
+        given: dict[bytes, bytes] = dict(headers)
+        if len(given) != len(headers) or not _NOT_HERE.isdisjoint(given):
+            return False
         authorization = given.get(b"authorization", b"")
         least = given.get(b"preferences-min-version", b"0")
         if not authorization.startswith(_BEARER) or not least.isdigit() or len(least) > VERSION_DIGITS_MAX:
-            return None
-        now: datetime = house.clock.now()
-        verifier: Verifier = self._state.verifier
-        caller = verifier.known(authorization[len(_BEARER) :], now)
-        if caller is None:
-            return None
-        name = name_of(caller, scope["query_string"], given.get(b"accept-language", b""))
-        found: PreparedAnswer | None = tiers.prepared(path[_GUEST], name, int(least))
-        return (found, given) if found is not None and now < found.until else None
-
-    async def answer(self, scope: Scope, send: Send) -> bool:
-        """Send what lies ready; False when nothing does."""
-        started = perf_counter()
-        ready = self.find(scope)
-        if ready is None:
             return False
-        found, given = ready
-        wanted = given.get(b"x-request-id", b"").decode("latin-1")
-        named = (b"x-request-id", (wanted if GIVEN_ID.fullmatch(wanted) else uuid7().hex).encode())
-        known = given.get(b"if-none-match", b"")
-        if known and is_known(known.decode("latin-1"), found.etag):
-            status, headers, content = 304, found.headers_unchanged, b""
+
+        moment = self._clock.now().timestamp()
+        caller = self._verifier.known(authorization[_TOKEN], moment)
+        if caller is None:
+            return False
+
+        name = name_of(caller, scope["query_string"], given.get(b"accept-language", b""))
+        wish = given.get(b"cache-control")
+        found: PreparedAnswer | None
+        if wish is None:
+            found, status_of_cache = tiers.prepared(path[_GUEST], name, int(least)), LOCAL
+        elif wish in _PAST_COPIES:
+            found, status_of_cache = await tiers.confirmed(path[_GUEST], name, int(least)), SHARED
         else:
-            status, headers, content = 200, found.headers, found.content
-        await send({"type": "http.response.start", "status": status, "headers": [*headers, named]})
+            return False
+        if found is None or moment >= found.until:
+            return False
+
+        asked = given.get(b"x-request-id")
+        known = given.get(b"if-none-match")
+        owed = found.headers(status_of_cache)
+        if asked is not None and GIVEN_ID.fullmatch(asked.decode("latin-1")):
+            owed.append((b"x-request-id", asked))
+        else:
+            owed.append((b"x-request-id", uuid7().hex.encode()))
+        if known is not None and is_known(known.decode("latin-1"), found.etag.decode()):
+            status, content = 304, b""
+        else:
+            status, content = 200, found.content
+            owed += found.headers_of_content()
+        await send({"type": "http.response.start", "status": status, "headers": owed})
         await send({"type": "http.response.body", "body": content})
-        self._answered["304" if status == 304 else "200"].inc()
+
+        self._answered[status].count += 1
         self._seconds.observe(perf_counter() - started)
         return True

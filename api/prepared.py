@@ -5,58 +5,80 @@ rules look at it, the query and the language, both as they were sent. Values are
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
-from api.schemas.representations import MEDIA_TYPE, headers_of
+from api.schemas.representations import MEDIA_TYPE, SHARED_HEADERS
 from prefs.core.callers import Caller, Role
 from prefs.ports import Traced
 
 PATH_START, PATH_END = "/v1/guests/", "/preferences"
 ROUTE = PATH_START + "{guest}" + PATH_END
+NAMES_MAX = 10_000
 NAME_BYTES_MAX = 512  # of query and language: longer questions are rare, and would be kept in full
-OVERHEAD_BYTES = 1200  # of one answer beside its body: headers, name, the values it points at
+OVERHEAD_BYTES = 500  # of one answer beside its body
 
 BYPASSED = "guestprefs; fwd=bypass; detail=store"  # there are no tiers
 
 type RawHeaders = list[tuple[bytes, bytes]]
 
 
+def cache_status(tier: str) -> str:
+    """RFC 9211: a hit in a tier, or a miss that the store answered."""
+    return f"guestprefs; fwd=miss; detail={tier}" if tier == "store" else f"guestprefs; hit; detail={tier}"
+
+
+# Headers that all answers of a kind share.
+LOCAL, SHARED = ((b"cache-status", cache_status(tier).encode()) for tier in ("local", "shared"))
+_OF_ALL = [(name.encode(), value.encode()) for name, value in SHARED_HEADERS.items()]
+_OF_CONTENT = (b"content-type", MEDIA_TYPE.encode())
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedAnswer:
-    """`until`: when time alone may change it. Headers are whole but for the request's own id;
-    an item of a batch has none."""
+    """`until`: the moment, in seconds, when time alone may change it. An item of a batch has no headers."""
 
     content: bytes
-    until: datetime
-    etag: str = ""
-    headers: RawHeaders = field(default_factory=list)
-    headers_unchanged: RawHeaders = field(default_factory=list)  # of a 304
+    until: float
+    etag: bytes = b""
+    version: int = 0
 
     @property
     def size_bytes(self) -> int:
         return len(self.content) + OVERHEAD_BYTES
 
+    def headers(self, status_of_cache: tuple[bytes, bytes]) -> RawHeaders:
+        """What every answer owes, also one that says "not modified"; in the order of the typed route."""
+        return [*_OF_ALL, (b"etag", self.etag), (b"preferences-version", b"%d" % self.version), status_of_cache]
+
+    def headers_of_content(self) -> RawHeaders:
+        return [(b"content-length", b"%d" % len(self.content)), _OF_CONTENT]
+
 
 def name_of(caller: Caller, query: bytes, language: bytes) -> Hashable:
     """Callers that no rule tells apart share an answer: whoever is staff of the same house reads the same."""
     subject = caller.subject if caller.role is Role.GUEST else ""
-    role = caller.role.value
-    return query, language, caller.surface, role, caller.properties, caller.stay, subject, caller.permissions
+    return query, language, caller.surface, caller.role, caller.properties, caller.stay, subject, caller.permissions
 
 
-def prepare(content: bytes, etag: str, version: int | None, until: datetime) -> PreparedAnswer:
-    owed = {**headers_of(version, etag), "cache-status": cache_status("local")}
-    raw = [(name.encode(), value.encode()) for name, value in owed.items()]
-    body = [(b"content-length", str(len(content)).encode()), (b"content-type", MEDIA_TYPE.encode())]
-    return PreparedAnswer(content, until, etag, [*raw, *body], raw)
+class Names:
+    """One object for names that are alike: a thousand guests are asked the same question."""
+
+    def __init__(self, names_max: int = NAMES_MAX) -> None:
+        self._names: dict[Hashable, Hashable] = {}
+        self._names_max = names_max
+
+    def one(self, name: Hashable) -> Hashable:
+        found = self._names.setdefault(name, name)
+        if len(self._names) > self._names_max:
+            self._names = {found: found}
+        return found
+
+
+def prepare(content: bytes, etag: str, version: int, until: datetime) -> PreparedAnswer:
+    return PreparedAnswer(content, until.timestamp(), etag.encode(), version)
 
 
 def age_of(reads: Traced | None) -> dict[str, str]:
     """What an answer owes its reader where the store was gone and stale knowledge had to do."""
     return {"age": str(int(reads.age_s) + 1)} if reads is not None and reads.age_s else {}
-
-
-def cache_status(tier: str) -> str:
-    """RFC 9211: a hit in a tier, or a miss that the store answered."""
-    return f"guestprefs; fwd=miss; detail={tier}" if tier == "store" else f"guestprefs; hit; detail={tier}"

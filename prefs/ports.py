@@ -114,7 +114,7 @@ class Reads(Protocol):
 
 class Traced(Reads, Protocol):
     """Reads of one request that remember where answers came from: the farthest tier (local, shared, store, stale), the
-    greatest age in seconds of what is stale, and every value by the key it is cached under."""
+    greatest age in seconds of what is stale, and for every value, by its key, whatever the tiers know it by."""
 
     @property
     def tier(self) -> str: ...
@@ -144,6 +144,11 @@ class Tiers(Protocol):
 
     def prepared(self, guest: str, name: Hashable, min_version: int = 0) -> Any | None:
         """The answer laid down under this name, if every value it was made from may be told this moment."""
+        ...
+
+    async def confirmed(self, guest: str, name: Hashable, min_version: int = 0) -> Any | None:
+        """The same, if every value is what all processes share at some moment after this call; then the answer is as
+        fresh as `reading(linearizable=True)` makes one. None where nothing is shared."""
         ...
 
     def prepared_of(self, guests: Iterable[str], name: Hashable) -> dict[str, Any]:

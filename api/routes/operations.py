@@ -5,11 +5,12 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.deps import DefinitionsDep, House
 from api.schemas import operations as shapes
 from api.schemas.document import answers
+from prefs import telemetry
 from prefs.core.errors import Unavailable
 
 router = APIRouter(tags=["operations"])
@@ -47,7 +48,7 @@ async def get_version(definitions: DefinitionsDep) -> shapes.Version:
 )
 async def metrics() -> Response:
     """Counts and times of this process, for Prometheus."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(telemetry.expose(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/docs", include_in_schema=False)

@@ -20,7 +20,7 @@ from api.deps import (
     goes_past_copies,
 )
 from api.errors import problem_of_item
-from api.prepared import BYPASSED, NAME_BYTES_MAX, PreparedAnswer, age_of, cache_status, name_of, prepare
+from api.prepared import BYPASSED, NAME_BYTES_MAX, Names, PreparedAnswer, age_of, cache_status, name_of, prepare
 from api.schemas import preferences as shapes
 from api.schemas.document import answers, takes
 from api.schemas.fields import ID_PATTERN, Moment, PartyAxis, Trip
@@ -30,6 +30,7 @@ from api.schemas.strict_json import write
 from prefs.ports import Traced
 
 router = APIRouter(tags=["preferences"], dependencies=GUARDED)
+NAMES = Names()
 
 AtProperty = Annotated[str | None, Query(pattern=ID_PATTERN, description="For which property.", examples=["dallas"])]
 ForStay = Annotated[str | None, Query(pattern=ID_PATTERN, description="For which stay.", examples=["R-88123"])]
@@ -75,9 +76,16 @@ async def get_preferences(
     if reads is None:
         return send(request, content, answer.version, etag, headers={"cache-status": BYPASSED})
     query, given = request.scope["query_string"], request.headers.get("accept-language", "").encode("latin-1")
-    if answer.holds_until is not None and not explain and not reads.age_s and len(query) + len(given) <= NAME_BYTES_MAX:
+    if (
+        answer.holds_until is not None
+        and answer.version
+        and not explain
+        and not reads.age_s
+        and len(query) + len(given) <= NAME_BYTES_MAX
+    ):
         ready = prepare(content, etag, answer.version, answer.holds_until)
-        house.tiers.prepare(reads, guest, name_of(caller, query, given), ready, ready.size_bytes)
+        name = NAMES.one(name_of(caller, query, given))
+        house.tiers.prepare(reads, guest, name, ready, ready.size_bytes)
     return send(
         request, content, answer.version, etag, headers={"cache-status": cache_status(reads.tier), **age_of(reads)}
     )
@@ -144,12 +152,12 @@ async def batch_preferences(
 ) -> Response:
     """Effective preferences of up to 1,000 guests of one property; a guest that fails is an item with its problem."""
     keys, tiers = None if asked.keys is None else tuple(asked.keys), house.tiers
-    name = ("batch", asked.property, keys, name_of(caller, b"", language.encode("latin-1")))
+    name = NAMES.one(("batch", asked.property, keys, name_of(caller, b"", language.encode("latin-1"))))
     reads: Traced | None = tiers.reading(linearizable=goes_past_copies(request)) if tiers else None
     lies_ready: dict[str, PreparedAnswer] = {}
     if tiers and asked.at is None and not goes_past_copies(request):
         lies_ready = tiers.prepared_of(set(asked.guests), name)
-    now = house.clock.now()
+    now = house.clock.now().timestamp()
     bodies = {guest: ready.content for guest, ready in lies_ready.items() if now < ready.until}
     missing = [guest for guest in asked.guests if guest not in bodies]
     if missing:
@@ -160,7 +168,7 @@ async def batch_preferences(
             problem = {"problem": problem_of_item(item.problem, request.scope[REQUEST_ID])} if item.problem else {}
             content = bodies[item.guest] = write(item.body | problem)
             if reads and not reads.age_s and item.answer and item.answer.holds_until:
-                ready = PreparedAnswer(content, item.answer.holds_until)
+                ready = PreparedAnswer(content, item.answer.holds_until.timestamp())
                 tiers.prepare(reads, item.guest, name, ready, ready.size_bytes, asked.property)
     body = b'{"items":[' + b",".join([bodies[guest] for guest in asked.guests]) + b"]}"
     return send(request, body, None, etag_of(None, body), headers=age_of(reads))

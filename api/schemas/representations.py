@@ -26,7 +26,7 @@ class Answer(Protocol):
     def degraded(self) -> bool: ...
 
 
-_SHARED_HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization, Accept-Language"}
+SHARED_HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization, Accept-Language"}
 
 
 def etag_of(version: int | None, content: bytes) -> str:
@@ -40,7 +40,7 @@ def is_known(header: str, etag: str) -> bool:
 
 def headers_of(version: int | None, etag: str) -> dict[str, str]:
     """What every answer owes whoever may keep it."""
-    owed = {**_SHARED_HEADERS, "etag": etag}
+    owed = {**SHARED_HEADERS, "etag": etag}
     return owed if version is None else {**owed, "preferences-version": str(version)}
 
 

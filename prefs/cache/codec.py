@@ -5,6 +5,7 @@ entry for a miss; it never guesses.
 """
 
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -31,8 +32,10 @@ from prefs.core.stays import Party, Stay, StayStatus
 from prefs.ports import Lodging, Record
 
 # "2" was written by orjson. "K" was not, since orjson refuses lone surrogates and integers beyond 64 bits. ("1" and "J"
-# are of a release that kept live presses under a key of their own.)
-_FAST, _PLAIN = b"2", b"K"
+# are of a release that kept live presses under a key of their own.) "Z" is either of them, deflated: ids and moments
+# repeat, so ten entries shrink to a quarter for some twenty microseconds.
+_FAST, _PLAIN, _DEFLATED = b"2", b"K", b"Z"
+_DEFLATED_FROM = 512
 _moment = datetime.fromisoformat
 SHARED_MAX = 4096  # scopes and contexts are few: entries that are alike point at one
 _STRENGTHS = {strength.value: strength for strength in Strength}
@@ -51,9 +54,10 @@ def encode(kind: str, value: Any) -> bytes:
         return b""
     data = _WRITERS[kind](value)
     try:
-        return _FAST + orjson.dumps(data)
+        written = _FAST + orjson.dumps(data)
     except orjson.JSONEncodeError:
-        return _PLAIN + json.dumps(data, separators=(",", ":"), default=datetime.isoformat).encode()
+        written = _PLAIN + json.dumps(data, separators=(",", ":"), default=datetime.isoformat).encode()
+    return _DEFLATED + zlib.compress(written, 1) if len(written) >= _DEFLATED_FROM else written
 
 
 def decode(kind: str, payload: bytes) -> Any:
@@ -61,6 +65,12 @@ def decode(kind: str, payload: bytes) -> Any:
     if not payload:
         return None
     form, body = payload[:1], payload[1:]
+    if form == _DEFLATED:
+        try:
+            inflated = zlib.decompress(body)
+        except zlib.error as error:
+            raise UnknownForm("an entry of another release") from error
+        form, body = inflated[:1], inflated[1:]
     if form not in (_FAST, _PLAIN):
         raise UnknownForm("an entry of another release")
     try:

@@ -14,13 +14,14 @@ from prefs.cache.metrics import SILENCE, CacheMetrics
 
 _PLACE = "file"
 _UNKNOWN = -1
+_FOREVER = float("inf")  # what is of the present epoch is what the file says
 
 
 class EmbeddedTier(LocalTier):
     """Lives on the event loop's thread, as its connection does, which never waits: a locked file counts as changed."""
 
     def __init__(self, path: Path, bytes_max: int = BYTES_MAX, metrics: CacheMetrics = SILENCE) -> None:
-        super().__init__(bytes_max, metrics)
+        super().__init__(bytes_max, metrics, ttl_s=_FOREVER, negative_ttl_s=_FOREVER)
         address = f"{path.resolve().as_uri()}?mode=ro"
         self._connection = sqlite.connect(address, uri=True, isolation_level=None, timeout=0)
         self._ask = self._connection.cursor().execute
@@ -35,17 +36,11 @@ class EmbeddedTier(LocalTier):
         if seen != self._seen or seen == _UNKNOWN:
             self._seen = seen
             self._begin(_PLACE, "changed")
+            self._vouched_at = -_FOREVER if seen == _UNKNOWN else _FOREVER
 
-    def trusted(self) -> bool:
-        return self._seen != _UNKNOWN
-
-    def fresh(self, key: str, version: int = 0) -> Kept | None:
-        """No time limit: what is of the present epoch is what the file says."""
-        kept = self._kept.get(key)
-        if kept is None or kept.epoch != self._epoch or kept.version < version or self._seen == _UNKNOWN:
-            return None
-        kept.used = True
-        return kept
+    def _last_true(self, kept: Kept) -> float:
+        """Nobody tells when the file changed: only when the copy was made is known."""
+        return kept.loaded_at if kept.doubted_at is None else kept.doubted_at
 
     def close(self) -> None:
         self._connection.close()

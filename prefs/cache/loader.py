@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from prefs.cache.breaker import Breaker
 from prefs.cache.codec import encode
-from prefs.cache.keys import GUEST, KINDS, cacheable, kind_of
+from prefs.cache.keys import GUEST, KINDS, STAYS, cacheable, kind_of
 from prefs.cache.lines import SharedUnavailable
-from prefs.cache.local import Expectation, LocalTier
+from prefs.cache.local import Expectation, Kept, LocalTier
 from prefs.cache.lookups import lookup_of, value_in
 from prefs.cache.metrics import SILENCE, CacheMetrics
 from prefs.cache.shared import BUSY, COLD, FENCED, FOUND, GRANTED, Hit, SharedTier
@@ -27,6 +27,7 @@ from prefs.ports import Record, Store
 
 LOADS_MAX = 8  # statements at once: with the shared tier gone, misses queue here and not at the database
 BUSY_WAIT_S = 0.005
+PACKED = frozenset((GUEST, STAYS))  # what belongs to one guest; the rest is few, and in every answer
 
 
 class Tier(StrEnum):
@@ -47,10 +48,13 @@ class Freshness(IntEnum):
 
 
 class Answer(NamedTuple):
+    """`copy`: the local copy that says the same, if there is one that may be served."""
+
     value: Any
     version: int
     tier: Tier
     age_s: float = 0.0
+    copy: Kept | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -85,6 +89,7 @@ class Wanted:
     requests: list[Request] = field(default_factory=list)
     expected: Expectation | None = None
     token: str = ""
+    copy: Kept | None = None
 
 
 class Loader:
@@ -168,10 +173,13 @@ class Loader:
                 for wanted in asked.values():
                     wanted.token = ""
         loaded = await self._load([*asked, *through])
+        packed: dict[str, bytes] = {}
         for key, (value, version) in loaded.items():
-            self._settle(key, boarded[key], Answer(value, version, Tier.STORE), namespace)
+            packed[key] = encode(kind_of(key), value) if boarded[key].expected or boarded[key].token else b""
+            self._settle(key, boarded[key], Answer(value, version, Tier.STORE), packed[key], namespace)
         if self._shared is not None and namespace is not None:
-            await self._fill(self._shared, namespace, asked, loaded)
+            filled = [(key, wanted.token, loaded[key][1], packed[key]) for key, wanted in asked.items() if wanted.token]
+            await self._fill(self._shared, namespace, filled, asked)
 
     async def _ask(self, shared: SharedTier, asked: dict[str, Wanted]) -> str:
         """Answer what the shared tier has, taking it out of `asked`; what stays is to be loaded."""
@@ -205,7 +213,8 @@ class Loader:
             if hit.version < asked[key].version:
                 old.append(key)
             else:
-                self._settle(key, asked.pop(key), Answer(hit.value, hit.version, Tier.SHARED), namespace)
+                answer = Answer(hit.value, hit.version, Tier.SHARED)
+                self._settle(key, asked.pop(key), answer, hit.payload, namespace, hit.seal)
         return old
 
     def _expect_nothing(self, key: str, wanted: Wanted) -> None:
@@ -214,28 +223,35 @@ class Loader:
             self._local.give_up(key, wanted.expected)
             wanted.expected = None
 
-    def _settle(self, key: str, wanted: Wanted, answer: Answer, namespace: str | None) -> None:
+    def _settle(
+        self, key: str, wanted: Wanted, answer: Answer, packed: bytes, namespace: str | None, seal: bytes = b""
+    ) -> None:
         if wanted.expected is not None and self._local is not None:
-            self._local.keep(key, wanted.expected, answer.value, answer.version, namespace)
+            held = packed if kind_of(key) in PACKED else answer.value
+            wanted.copy = self._local.keep(key, wanted.expected, held, answer.version, namespace, seal)
             wanted.expected = None
+        told = answer._replace(copy=wanted.copy)
         for request in wanted.requests:
-            request.answer(key, answer)
+            request.answer(key, told)
         self._metrics.served(KINDS[kind_of(key)], answer.tier, len(wanted.requests))
 
     async def _fill(
-        self, shared: SharedTier, namespace: str, asked: Mapping[str, Wanted], loaded: Mapping[str, tuple[Any, int]]
+        self,
+        shared: SharedTier,
+        namespace: str,
+        filled: Sequence[tuple[str, str, int, bytes]],
+        wanted: Mapping[str, Wanted],
     ) -> None:
         """After the answers went out: who asks meanwhile waits for the next flight, and finds what this one left."""
-        filled = [
-            (key, wanted.token, loaded[key][1], encode(kind_of(key), loaded[key][0]))
-            for key, wanted in asked.items()
-            if wanted.token
-        ]
-        if filled:
-            try:
-                await shared.fill(namespace, filled)
-            except SharedUnavailable:
-                return  # its leases run out by themselves
+        if not filled:
+            return
+        try:
+            seals = await shared.fill(namespace, filled)
+        except SharedUnavailable:
+            return  # its leases run out by themselves
+        for (key, *_), seal in zip(filled, seals, strict=True):
+            if (copy := wanted[key].copy) is not None:
+                copy.seal = seal
 
     # ------------------------------------------------------------ the store behind
 

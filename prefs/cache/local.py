@@ -1,4 +1,4 @@
-"""The local tier: decoded values in process memory, bounded by bytes, served only while their truth is vouched for.
+"""The local tier: copies in process memory, bounded by bytes, served only while their truth is vouched for.
 
 An entry is fresh while it belongs to the present epoch and the newest heartbeat that came back over this process's
 subscription was sent less than DELTA_S ago: one connection delivers in order, so by then every invalidation before it
@@ -8,18 +8,21 @@ distrusted stays, for answers marked stale while SQL is down, up to 15 minutes; 
 Whoever loads puts down an expectation before asking the next tier, and keeps what it got only if the expectation
 still lies there: an invalidation in between takes it away. The heartbeat's thread writes here too, so every change is
 made under a lock; reading takes none.
+
+What belongs to one guest lies packed, as it goes to the shared tier: a fifth of its decoded size, and mostly only the
+answers prepared from it are asked for. The few values that everybody's answers need lie as they are.
 """
 
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from prefs.cache.codec import decode
+from prefs.cache.keys import kind_of
 from prefs.cache.metrics import SILENCE, CacheMetrics
-from prefs.core.entries import Document
-from prefs.ports import Lodging
 
 DELTA_S = 0.2
 TTL_S = 60.0  # an end to whatever no message ever came for
@@ -30,32 +33,39 @@ PREPARED_MAX = 32  # answers laid beside one value
 ENDED_MAX = 64  # epochs remembered for the age of what they left behind
 _NO_EPOCH = -1
 
-# Measured sizes of the parts of a decoded value (see the test of footprints), rounded up.
-_VALUE_BYTES, _ENTRY_BYTES, _RECORD_FACTOR = 900, 1100, 12
+UNPACKED_MAX = 128  # values of guests kept decoded beside their packed copies: who is read from several sides at once
+
+# Measured (see the test of footprints), rounded up: a copy with its key and its place in the tables; text of a record.
+_COPY_BYTES, _RECORD_FACTOR = 450, 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """An answer ready to be sent, and every value it was made from, by key: it holds only beside these very values."""
+    """An answer ready to be sent, under its name; it holds while `parts`, the other copies it was made from, do."""
 
+    name: Hashable
     answer: Any
-    parts: tuple[tuple[str, Any], ...]
+    parts: "tuple[Kept, ...]"
     size_bytes: int
 
 
 @dataclass(slots=True, eq=False)
 class Kept:
-    """One value with its version (0: there is no such thing), and bytes prepared from it that share its life."""
+    """One value with its version (0: there is no such thing), packed if it is bytes, and answers that share its life.
 
-    value: Any
+    `seal` is of the entry in the shared tier that this is a copy of, where it is known. A copy that was dropped or
+    doubted is of no epoch, so that whoever still points at it knows."""
+
+    key: str
+    held: Any
     version: int
     size_bytes: int
     epoch: int
     loaded_at: float
-    expires_at: float
     doubted_at: float | None = None
     used: bool = False
-    prepared: dict[Hashable, Prepared] = field(default_factory=dict)
+    seal: bytes = b""
+    answers: tuple[Prepared, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +83,11 @@ class LocalTier:
         metrics: CacheMetrics = SILENCE,
         monotonic: Callable[[], float] = time.monotonic,
         delta_s: float = DELTA_S,
+        ttl_s: float = TTL_S,
+        negative_ttl_s: float = NEGATIVE_TTL_S,
     ) -> None:
+        self._ttl_s, self._negative_ttl_s = ttl_s, negative_ttl_s
+        self._unpacked: OrderedDict[str, tuple[Kept, Any]] = OrderedDict()
         self._bytes_max = bytes_max
         self._metrics = metrics
         self._monotonic = monotonic
@@ -112,27 +126,65 @@ class LocalTier:
         return self._monotonic() - self._vouched_at < self._delta_s
 
     def fresh(self, key: str, version: int = 0) -> Kept | None:
-        """The entry, if it is vouched for and at least at this version. The hottest line of the house: no lock."""
+        """The copy, if it is vouched for and at least at this version. No lock."""
         kept = self._kept.get(key)
-        if kept is None or kept.epoch != self._epoch or kept.version < version:
-            return None
-        now = self._monotonic()
-        if now - self._vouched_at >= self._delta_s or now >= kept.expires_at:
+        if kept is None or kept.version < version or not self._holds(kept, self._monotonic()):
             return None
         kept.used = True
         return kept
 
+    def _holds(self, kept: Kept, now: float) -> bool:
+        return (
+            kept.epoch == self._epoch
+            and now - self._vouched_at < self._delta_s
+            and now - kept.loaded_at < (self._ttl_s if kept.version else self._negative_ttl_s)
+        )
+
     def ready(self, key: str, name: Hashable, version: int = 0) -> Prepared | None:
-        """The answer laid beside a value, if it and all others it was made from are fresh and still the very same."""
-        kept = self.fresh(key, version)
-        found = kept.prepared.get(name) if kept is not None else None
-        if found is None:
+        """The answer laid beside a copy, if that and all others it was made from hold. The hottest lines of the house:
+        what `_holds` says, once for all."""
+        kept = self._kept.get(key)
+        if kept is None or kept.version < version:
             return None
-        for part, value in found.parts:
-            present = self.fresh(part)
-            if present is None or present.value is not value:
+        epoch, now, ttl_s = self._epoch, self._monotonic(), self._ttl_s
+        if kept.epoch != epoch or now - self._vouched_at >= self._delta_s or now - kept.loaded_at >= ttl_s:
+            return None
+        for found in kept.answers:
+            if found.name == name:
+                break
+        else:
+            return None
+        for part in found.parts:
+            if part.epoch != epoch or now - part.loaded_at >= ttl_s:
                 return None
+            part.used = True
+        kept.used = True
         return found
+
+    def known(self, key: str, name: Hashable, version: int = 0) -> tuple[Kept, Prepared] | None:
+        """The answer laid beside a copy whether it holds or not: for whoever finds out otherwise."""
+        kept = self._kept.get(key)
+        if kept is None or kept.version < version:
+            return None
+        found = next((prepared for prepared in kept.answers if prepared.name == name), None)
+        return None if found is None else (kept, found)
+
+    def value(self, kept: Kept) -> Any:
+        """What a copy says. A few are kept unpacked, so that many questions about one guest unpack once."""
+        if not isinstance(kept.held, bytes):
+            return kept.held
+        key = kept.key
+        found = self._unpacked.get(key)
+        if found is not None and found[0] is kept:
+            return found[1]
+        value = decode(kind_of(key), kept.held)
+        with self._lock:
+            if self._kept.get(key) is kept:
+                self._unpacked[key] = kept, value
+                self._unpacked.move_to_end(key)
+                if len(self._unpacked) > UNPACKED_MAX:
+                    self._unpacked.popitem(last=False)
+        return value
 
     def stale(self, key: str, version: int = 0) -> tuple[Kept, float] | None:
         """For answers while SQL is down: what was known, and how long ago it was last known to be true."""
@@ -157,10 +209,17 @@ class LocalTier:
             found = self._expected[key] = Expectation(self._epoch)
         return found
 
-    def keep(self, key: str, expected: Expectation, value: Any, version: int, namespace: str | None) -> bool:
-        """Keep what was loaded, as fresh if nothing was heard about it since; `namespace` is the server that was asked.
-
-        None says that no server was: then the value only ever serves as stale."""
+    def keep(
+        self,
+        key: str,
+        expected: Expectation,
+        held: Any,
+        version: int,
+        namespace: str | None,
+        seal: bytes = b"",
+    ) -> Kept | None:
+        """Keep what was loaded; the copy if it is fresh, because nothing was heard about it since. `namespace` is the
+        server that was asked; None says that no server was: then the copy only ever serves as stale."""
         now = self._monotonic()
         with self._lock:
             undisturbed = self._expected.get(key) is expected
@@ -170,16 +229,21 @@ class LocalTier:
             here = namespace is not None and namespace == self._namespace
             fresh = undisturbed and here and expected.epoch == self._epoch
             if not fresh and (not undisturbed or version == 0):
-                return False  # a withdrawal may have been heard
-            ttl_s = TTL_S if version else NEGATIVE_TTL_S
+                return None  # a withdrawal may have been heard
             epoch, doubted_at = (self._epoch, None) if fresh else (_NO_EPOCH, now)
-            self._drop(key)
-            kept = Kept(value, version, footprint(value), epoch, now, now + ttl_s, doubted_at)
-            self._kept[key] = kept
-            self._bytes += kept.size_bytes
-            self._shrink()
+            kept = self._kept.get(key)
+            if kept is not None and kept.version == version and kept.held == held:
+                # The same again: what was prepared from it is as right as before.
+                kept.loaded_at, kept.doubted_at, kept.seal = now, doubted_at, seal or kept.seal
+                kept.epoch = epoch
+            else:
+                self._drop(key)
+                kept = Kept(key, held, version, footprint(held), epoch, now, doubted_at, seal=seal)
+                self._kept[key] = kept
+                self._bytes += kept.size_bytes
+                self._shrink()
             self._metrics.held(len(self._kept), self._bytes)
-        return fresh
+        return kept if fresh else None
 
     def give_up(self, key: str, expected: Expectation) -> None:
         """What was expected did not come."""
@@ -187,17 +251,15 @@ class LocalTier:
             if self._expected.get(key) is expected:
                 del self._expected[key]
 
-    def prepare(self, key: str, kept: Kept, name: Hashable, prepared: Prepared) -> None:
-        """Lay a prepared answer beside a value it was made from; it goes when that goes, and counts with it."""
+    def prepare(self, kept: Kept, prepared: Prepared) -> None:
+        """Lay a prepared answer beside a copy it was made from; it goes when that goes, and counts with it."""
         with self._lock:
-            if self._kept.get(key) is not kept:
+            if self._kept.get(kept.key) is not kept:
                 return
-            gone = 0
-            if name in kept.prepared:
-                gone = kept.prepared.pop(name).size_bytes
-            elif len(kept.prepared) >= PREPARED_MAX:  # the oldest: questions nobody repeats must not pile up
-                gone = kept.prepared.pop(next(iter(kept.prepared))).size_bytes
-            kept.prepared[name] = prepared
+            # The oldest goes where there are too many: questions that nobody repeats must not pile up.
+            others = tuple(found for found in kept.answers if found.name != prepared.name)[1 - PREPARED_MAX :]
+            gone = sum(found.size_bytes for found in kept.answers) - sum(found.size_bytes for found in others)
+            kept.answers = (*others, prepared)
             kept.size_bytes += prepared.size_bytes - gone
             self._bytes += prepared.size_bytes - gone
             self._shrink()
@@ -210,12 +272,17 @@ class LocalTier:
                 kept.used = False
                 self._kept[key] = kept
             else:
-                self._bytes -= kept.size_bytes
+                self._let_go(kept)
 
     def _drop(self, key: str) -> None:
         kept = self._kept.pop(key, None)
         if kept is not None:
-            self._bytes -= kept.size_bytes
+            self._let_go(kept)
+
+    def _let_go(self, kept: Kept) -> None:
+        self._unpacked.pop(kept.key, None)
+        kept.epoch = _NO_EPOCH
+        self._bytes -= kept.size_bytes
 
     def close(self) -> None:
         """Nothing to let go of here."""
@@ -264,13 +331,11 @@ class LocalTier:
         self._metrics.doubted(reason)
 
 
-def footprint(value: Any) -> int:
-    """About how many bytes a decoded value takes; a bound needs the right size, not the exact one."""
-    if isinstance(value, Document):
-        return _VALUE_BYTES + _ENTRY_BYTES * (len(value.entries) + len(value.identifiers) + len(value.consents))
-    if isinstance(value, Lodging):
-        return _VALUE_BYTES + _ENTRY_BYTES * (len(value.stays) + sum(map(len, value.live.values())))
-    if isinstance(value, tuple):  # the extension of the catalogue
-        return _VALUE_BYTES + sum(footprint(record) for record in value[1])
-    body = getattr(value, "body", None)
-    return _VALUE_BYTES + (_RECORD_FACTOR * len(str(body)) if body else 0)
+def footprint(held: Any) -> int:
+    """About how many bytes a copy takes; a bound needs the right size, not the exact one."""
+    if isinstance(held, bytes):
+        return _COPY_BYTES + len(held)
+    if isinstance(held, tuple):  # the extension of the catalogue
+        return _COPY_BYTES + sum(footprint(record) for record in held[1])
+    body = getattr(held, "body", None)
+    return _COPY_BYTES + (_RECORD_FACTOR * len(str(body)) if body else 0)

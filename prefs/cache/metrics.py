@@ -7,7 +7,7 @@ from typing import Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from prefs.telemetry import BUCKETS
+from prefs.telemetry import BUCKETS, Tally
 
 _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _AGES = (0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
@@ -90,16 +90,16 @@ _STATES = ("closed", "open", "half_open")
 
 
 class PrometheusMetrics:
-    """One a process. Labels of the hot path are looked up once."""
+    """One a process. What the hot path tells is tallied; it all comes from the event loop's thread."""
 
     def __init__(self) -> None:
-        self._served: dict[tuple[str, str], Counter] = {}
+        self._served: dict[tuple[str, str], Tally] = {}
 
     def served(self, kind: str, tier: str, count: int = 1) -> None:
         found = self._served.get((kind, tier))
         if found is None:
-            found = self._served[kind, tier] = _SERVED.labels(kind, tier)
-        found.inc(count)
+            found = self._served[kind, tier] = Tally(_SERVED.labels(kind, tier))
+        found.count += count
 
     def flight(self, keys: int, requests: int) -> None:
         _FLIGHT_KEYS.observe(keys)

@@ -1,7 +1,8 @@
 """A store around a store: reads come from the nearest tier that may answer, writes go through under fences.
 
-Read this file first; then `loader` (reads that no local copy answers), `fences` (writes), `local` and `heartbeat` (what
-this process may trust), `shared`, `scripts` and `lines` (Redis). The protocol and its limits stand in README.md.
+Read this file first; then `reader` (one request), `loader` (reads that no local copy answers), `confirmations` (what
+lies ready and needs only a look), `fences` (writes), `local` and `heartbeat` (what this process may trust), `shared`,
+`scripts` and `lines` (Redis). The protocol and its limits stand in README.md.
 """
 
 import asyncio
@@ -13,25 +14,24 @@ from pathlib import Path
 from typing import Any, Self
 
 from prefs.cache.breaker import Breaker
+from prefs.cache.confirmations import Confirmations
 from prefs.cache.embedded import EmbeddedTier
 from prefs.cache.fences import Fenced, Fences
 from prefs.cache.heartbeat import Heartbeat
 from prefs.cache.keys import CATALOGUE, GUEST, KINDS, PROPERTY, STAYS, Heard, id_of, kind_of
 from prefs.cache.lines import COLD_GUARD_S, Lines
 from prefs.cache.loader import Answer, Freshness, Loader, Tier
-from prefs.cache.local import BYTES_MAX, Kept, LocalTier, Prepared
-from prefs.cache.lookups import found_in, keys_of
+from prefs.cache.local import BYTES_MAX, LocalTier, Prepared
+from prefs.cache.lookups import keys_of
 from prefs.cache.metrics import SILENCE, CacheMetrics
+from prefs.cache.reader import Reader
 from prefs.cache.sealing import Seal
 from prefs.cache.shared import SharedTier
 from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import StoreUnavailable
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Committed, Found, Lodging, Lookup, Once, Record, Store, Traced, Usage
-
-_TWO_VALUES = object()  # told for one key in one request: equal to nothing that is kept
-_TIERS = (Tier.LOCAL, Tier.SHARED, Tier.STORE, Tier.STALE)  # from near to far
+from prefs.ports import Apply, Clock, Committed, Found, Lookup, Once, Record, Store, Traced, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,8 @@ class CachedStore:
         self._metrics = metrics
         self._loader = Loader(inner, shared, local, metrics)
         self._fences = Fences(shared, local, metrics)
-        self._reader = Reader(self, level, traced=False)
+        self._confirmations = Confirmations(shared) if shared is not None else None
+        self._reader = Reader(self.answer, level, traced=False)
 
     def start(self) -> Self:
         """Begin to listen for invalidations; until the first heartbeat came back no local copy is served."""
@@ -80,6 +81,8 @@ class CachedStore:
             await asyncio.to_thread(self._heartbeat.stop)
         await self._fences.close()
         await self._loader.close()
+        if self._confirmations is not None:
+            await self._confirmations.close()
         if self._shared is not None:
             await self._shared.close()
         if self._local is not None:
@@ -88,12 +91,12 @@ class CachedStore:
 
     # ------------------------------------------------------------ reading at a level
 
-    def reader(self, level: Freshness = Freshness.DEFAULT, *, min_version: int = 0, stale: bool = False) -> "Reader":
+    def reader(self, level: Freshness = Freshness.DEFAULT, *, min_version: int = 0, stale: bool = False) -> Reader:
         """The reading half of `Store` at a level, for one request; it remembers the farthest tier that answered.
 
         `min_version` is a version of every guest asked about that the caller has seen. With `stale`, what is known is
         served for up to 15 minutes while the store is gone; without, StoreUnavailable is raised."""
-        return Reader(self, level, min_version, stale)
+        return Reader(self.answer, level, min_version, stale)
 
     async def read(
         self,
@@ -111,31 +114,36 @@ class CachedStore:
             if answer.value is not None
         }
 
-    def at_hand(self, key: str, version: int = 0) -> Kept | None:
-        """The local copy if it may be served this moment, without waiting for anything."""
-        if self._local is None:
-            return None
-        self._local.attend()
-        return self._local.fresh(key, version)
-
-    def reading(self, *, linearizable: bool = False, min_version: int = 0) -> "Reader":
+    def reading(self, *, linearizable: bool = False, min_version: int = 0) -> Reader:
         """For one request of a caller, who may also be told what is stale."""
         level = Freshness.SHARED if linearizable else Freshness.DEFAULT
-        return Reader(self, level, min_version, stale=True)
+        return Reader(self.answer, level, min_version, stale=True)
 
     def prepared(self, guest: str, name: Hashable, min_version: int = 0) -> Any | None:
         """The answer laid down under this name, if every value it was made from may be served this moment."""
-        if self._local is None:
+        local = self._local
+        if local is None:
             return None
-        self._local.attend()
-        found = self._local.ready(GUEST + ":" + guest, name, min_version)
+        local.attend()
+        found = local.ready(GUEST + ":" + guest, name, min_version)
         if found is None:
             return None
         self._metrics.served("prepared", Tier.LOCAL)
         return found.answer
 
+    async def confirmed(self, guest: str, name: Hashable, min_version: int = 0) -> Any | None:
+        """The same, if every value is what the shared tier says now; None also where there is no shared tier."""
+        known = self._local.known(GUEST + ":" + guest, name, min_version) if self._local else None
+        if known is None or self._confirmations is None:
+            return None
+        kept, found = known
+        if not await self._confirmations.stand((kept, *found.parts)):
+            return None
+        self._metrics.served("prepared", Tier.SHARED)
+        return found.answer
+
     def prepared_of(self, guests: Iterable[str], name: Hashable) -> dict[str, Any]:
-        """The same for many, at one moment; guests without one are left out."""
+        """What `prepared` says for many, at one moment; guests without an answer are left out."""
         if self._local is None:
             return {}
         self._local.attend()
@@ -149,15 +157,12 @@ class CachedStore:
     ) -> None:
         """Lay down an answer made from what these reads told, and from nothing else that can change. Where they told of
         many guests, `property` says for which place this one's was made."""
-        key, parts = GUEST + ":" + guest, reads.parts
+        key, parts = GUEST + ":" + guest, dict(reads.parts)
         if property is not None:
-            own = keys_of(Lookup([guest], [guest], [property], True))
-            if any(part not in parts for part in own):
-                return
-            parts = {part: parts[part] for part in own}
-        kept = self.at_hand(key)
-        if self._local is not None and kept is not None and parts.get(key) is kept.value:
-            self._local.prepare(key, kept, name, Prepared(answer, tuple(parts.items()), size_bytes))
+            parts = {part: parts.get(part) for part in keys_of(Lookup([guest], [guest], [property], True))}
+        kept = parts.pop(key, None)
+        if self._local is not None and kept is not None and None not in parts.values():
+            self._local.prepare(kept, Prepared(name, answer, tuple(parts.values()), size_bytes))
 
     async def answer(
         self, keys: Iterable[str], level: Freshness, min_version: int = 0, stale: bool = False
@@ -170,10 +175,10 @@ class CachedStore:
         for key in dict.fromkeys(keys):
             least = min_version if kind_of(key) == GUEST else 0
             kept = self._local.fresh(key, least) if self._local and level is Freshness.DEFAULT else None
-            if kept is None:
+            if self._local is None or kept is None:
                 missing.append(key)
             else:
-                answers[key] = Answer(kept.value, kept.version, Tier.LOCAL)
+                answers[key] = Answer(self._local.value(kept), kept.version, Tier.LOCAL, copy=kept)
                 self._metrics.served(KINDS[key[0]], Tier.LOCAL)
         if missing:
             request = await self._loader.load(missing, min_version, level)
@@ -192,10 +197,10 @@ class CachedStore:
             if key not in answers:
                 least = version if kind_of(key) == GUEST else 0
                 known = self._local.stale(key, least) if self._local and stale else None
-                if known is None:
+                if self._local is None or known is None:
                     raise StoreUnavailable(str(failure)) from failure
                 kept, age_s = known
-                answers[key] = Answer(kept.value, kept.version, Tier.STALE, age_s)
+                answers[key] = Answer(self._local.value(kept), kept.version, Tier.STALE, age_s)
                 self._metrics.served(KINDS[key[0]], Tier.STALE)
 
     # ------------------------------------------------------------ Store: reading
@@ -330,70 +335,3 @@ def _marked(fenced: Fenced[Written]) -> Written:
 
 def _committed(fenced: Fenced[Written]) -> Committed:
     return Committed(fenced.result, fenced.degraded, timedelta(seconds=fenced.gone_after_s))
-
-
-class Reader:
-    """The reading half of `Store` at one level. `tier` is the farthest that answered, `age_s` the greatest age, `parts`
-    every value that was told, by key, as it lies in the local tier."""
-
-    __slots__ = ("_level", "_min_version", "_stale", "_store", "_traced", "age_s", "parts", "tier")
-
-    def __init__(
-        self,
-        store: CachedStore,
-        level: Freshness,
-        min_version: int = 0,
-        stale: bool = False,
-        traced: bool = True,
-    ) -> None:
-        self._store = store
-        self._level = level
-        self._min_version = min_version
-        self._stale = stale
-        self.tier = Tier.LOCAL
-        self.age_s = 0.0
-        self.parts: dict[str, Any] = {}
-        self._traced = traced  # what lives as long as the process must not remember everything
-
-    async def get(self, guest: str) -> Document | None:
-        return (await self.get_many([guest])).get(guest)
-
-    async def get_many(self, guests: Sequence[str]) -> dict[str, Document]:
-        found = await self._ask([GUEST + ":" + guest for guest in guests], self._min_version)
-        return {id_of(key): value for key, value in found.items() if value is not None}
-
-    async def stays_of(self, guests: Sequence[str]) -> dict[str, list[Stay]]:
-        found = await self._ask([STAYS + ":" + guest for guest in guests])
-        return {id_of(key): list(value.stays) for key, value in found.items()}
-
-    async def live(self, stay: Stay) -> list[Entry]:
-        key = STAYS + ":" + stay.guest
-        lodging: Lodging = (await self._ask([key]))[key]
-        return list(lodging.live.get(stay.id, ()))
-
-    async def property(self, property_id: str) -> Record | None:
-        return (await self.look_up(Lookup(properties=(property_id,)))).properties.get(property_id)
-
-    async def extensions(self) -> tuple[int, list[Record]]:
-        version, records = (await self._ask([CATALOGUE]))[CATALOGUE]
-        return version, list(records)
-
-    async def look_up(self, wanted: Lookup) -> Found:
-        """What the nearest tiers know, so of one moment only as far as one statement of the store told it."""
-        return found_in(await self._ask(keys_of(wanted), self._min_version))
-
-    async def _ask(self, keys: Sequence[str], min_version: int = 0) -> dict[str, Any]:
-        """Values in the order asked for."""
-        answers = await self._store.answer(keys, self._level, min_version, self._stale)
-        found = {}
-        for key in dict.fromkeys(keys):
-            answer = answers[key]
-            found[key] = answer.value
-            if self._traced:
-                seen = self.parts.setdefault(key, answer.value)
-                if seen is not answer.value:
-                    self.parts[key] = _TWO_VALUES
-            if _TIERS.index(answer.tier) > _TIERS.index(self.tier):
-                self.tier = answer.tier
-            self.age_s = max(self.age_s, answer.age_s)
-        return found

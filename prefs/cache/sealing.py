@@ -41,3 +41,9 @@ class Seal:
         except InvalidTag:
             return None
         return Opened(int.from_bytes(head), payload)
+
+
+def seal_of(sealed: bytes) -> bytes:
+    """The tag that authenticates an entry, its name and its version. It differs even between entries that say the same,
+    since every nonce is new: who finds it again has found the very entry."""
+    return sealed[-_TAG_BYTES:]

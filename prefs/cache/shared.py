@@ -13,7 +13,7 @@ from prefs.cache.codec import UnknownForm, decode
 from prefs.cache.keys import channel, entry_name, kind_of, message, names
 from prefs.cache.lines import Answer, Command, Lines, Server
 from prefs.cache.metrics import SILENCE, CacheMetrics
-from prefs.cache.sealing import Seal
+from prefs.cache.sealing import Seal, seal_of
 
 ENTRY_TTL_MS = 300_000
 JITTER = 0.1  # entries filled together do not end together
@@ -28,11 +28,13 @@ _LEASES = {1: FOUND, 2: FENCED, 3: GRANTED, 4: BUSY}
 
 
 class Hit[T](NamedTuple):
-    """A value out of Redis; `version` 0 says there is no such thing."""
+    """A value out of Redis, also as it was packed; `version` 0 says there is no such thing. `seal` tells this entry
+    from every other that ever stood or will stand under its name."""
 
     value: T
     version: int
-    size_bytes: int
+    payload: bytes
+    seal: bytes
 
 
 class Lease(NamedTuple):
@@ -111,8 +113,17 @@ class SharedTier:
             leases[key] = Lease(outcome, token, hit)
         return Leased(namespace, leases)
 
-    async def fill(self, namespace: str, filled: Sequence[tuple[str, str, int, bytes]]) -> list[bool]:
-        """Entries as (key, token, version, payload). The namespace of the lease decides: elsewhere it is refused."""
+    async def seals(self, keys: Sequence[str]) -> list[bytes]:
+        """The seals of the entries that stand there now, nothing where none does; all in one MGET."""
+        answer = await self._lines.call(
+            lambda server: [("MGET", *(entry_name(server.namespace, key) for key in keys))], len(keys)
+        )
+        return [b"" if sealed is None else seal_of(sealed) for sealed in answer.replies[0]]
+
+    async def fill(self, namespace: str, filled: Sequence[tuple[str, str, int, bytes]]) -> list[bytes]:
+        """Entries as (key, token, version, payload); their seals, or nothing for what was refused.
+
+        The namespace of the lease decides: elsewhere it is refused."""
         sealed = []
         for key, token, version, payload in filled:
             name = entry_name(namespace, key)
@@ -122,7 +133,7 @@ class SharedTier:
         answer = await self._lines.call(
             lambda server: [("EVALSHA", server.scripts["fill"], 3, *words) for words in sealed], len(sealed)
         )
-        return [reply == 1 for reply in answer.replies]
+        return [seal_of(words[4]) if reply == 1 else b"" for words, reply in zip(sealed, answer.replies, strict=True)]
 
     async def forget(self, keys: Sequence[str]) -> None:
         """Remove entries that cannot be read or are older than a reader knows; removing is always right."""
@@ -165,7 +176,7 @@ class SharedTier:
         if opened is None:
             return None
         try:
-            return Hit(decode(kind_of(key), opened.payload), opened.version, len(sealed))
+            return Hit(decode(kind_of(key), opened.payload), opened.version, opened.payload, seal_of(sealed))
         except UnknownForm:
             return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from prefs import telemetry
 from prefs.bootstrap import cache_key, furnish
 from prefs.cache.read_through import cached
 from prefs.settings import Settings
@@ -17,8 +19,8 @@ from prefs.store.sql import SqlStore
 from tests.api.conftest import OpenFront, opened
 from tests.api.front import PROPERTY, Front, StandingClock
 from tests.api.served import free_port
-from tests.api.test_hot import ALLERGENS, NIGHT, WARMTH, is_hot, read, told, typed
-from tests.cache.watched import Watched
+from tests.api.test_hot import ALLERGENS, NIGHT, QUESTIONS, WARMTH, callers, is_hot, read, told, typed
+from tests.cache.watched import Watched, until
 
 SECONDS_MAX = 10
 
@@ -64,6 +66,41 @@ async def test_a_tier_is_named_for_what_it_answered(open_front: OpenFront) -> No
     await hot(one, guest, one.guest(guest))
     found = await read(other, guest, one.guest(guest), cache_control="no-cache")
     assert found.headers["cache-status"] == "guestprefs; hit; detail=shared"
+
+
+async def test_what_is_confirmed_is_what_the_typed_route_says(open_front: OpenFront) -> None:
+    """To the byte, headers and all, for callers who want no copy: from what lies ready, once it does."""
+    (front, statements), (other, _) = await open_front(), await open_front()
+    guest = await front.new_guest("Ana Torres")
+    await front.new_property(PROPERTY)
+    await front.new_stay(guest, "stay-1")
+    await front.prefer(guest, {WARMTH: {"value": 70, "unit": "[degF]", "strength": "required"}, NIGHT: 18})
+    confirmed, path = 0, f"/v1/guests/{guest}/preferences"
+    async with typed(front) as slow:
+        for (who, token), question in itertools.product(callers(front, guest), QUESTIONS[:7]):
+            for wish in ("no-cache", "max-age=0"):
+                asked: dict[str, Any] = {"params": question, "headers": {"cache-control": wish}}
+                expected = await slow.call("GET", path, token, **asked)
+                before = len(statements.said)
+                found = await front.call("GET", path, token, **asked)
+                assert told(found) == told(expected), (who, question)
+                if found.status_code == 200:
+                    assert found.headers["cache-status"].endswith(("detail=shared", "detail=store"))
+                    confirmed += len(statements.said) == before
+        assert confirmed > 50
+        seen, token = served_shared(), front.guest(guest)
+        for number in range(20):
+            await other.prefer(guest, {NIGHT: 16 + number % 10})
+            fresh = await read(slow, guest, token, cache_control="no-cache")
+            await until(lambda: not front.house.store._loader._flights, "the fill")
+            assert told(await read(front, guest, token, cache_control="no-cache")) == told(fresh)
+            assert fresh.json()["preferences"][NIGHT]["value"] == 16 + number % 10
+    assert served_shared() >= seen + 15
+
+
+def served_shared() -> float:
+    said = re.search(rb'guestprefs_cache_served_total{kind="prepared",tier="shared"} ([0-9.]+)', telemetry.expose())
+    return float(said[1]) if said else 0.0
 
 
 async def test_a_withdrawn_consent_is_gone_everywhere_when_it_is_answered(open_front: OpenFront) -> None:

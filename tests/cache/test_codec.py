@@ -95,7 +95,9 @@ def test_facts_come_back_as_they_were(kind: str, value: Any) -> None:
     assert decode(kind, encode(kind, value)) == value
 
 
-@pytest.mark.parametrize("payload", [b"3[]", b"1[]", b"J[]", b"2[1,2]", b"2{}", b"2nonsense", b"K[", b"\x00", b"2null"])
+@pytest.mark.parametrize(
+    "payload", [b"3[]", b"1[]", b"J[]", b"2[1,2]", b"2{}", b"2nonsense", b"K[", b"\x00", b"2null", b"Z", b"Zrubbish"]
+)
 def test_what_another_release_wrote_is_not_guessed(payload: bytes) -> None:
     with pytest.raises(UnknownForm):
         decode(GUEST, payload)
@@ -107,6 +109,14 @@ def test_a_later_member_is_another_form() -> None:
 
     with pytest.raises(UnknownForm):
         decode(GUEST, b"2" + orjson.dumps([*data, "more"]))
+
+
+def test_large_values_are_deflated() -> None:
+    many = Document("gst_1", 1, tuple(entry(f"prf_{n}", "feather_down") for n in range(10)))
+    packed = encode(GUEST, many)
+
+    assert packed[:1] == b"Z" and len(packed) < 1000
+    assert decode(GUEST, packed) == many
 
 
 # ---------------------------------------------------------------- sealing

@@ -37,6 +37,7 @@ from tests.servers import ValkeyServer
 from tests.store.samples import born, consent, document, entry, name, newborn, put
 
 SECONDS, GUESTS = 4.0, 6
+TRIES = 5
 FIRST_VALUE = entry("prf_a").value
 
 
@@ -142,7 +143,7 @@ async def test_after_a_withdrawal_nobody_serves_what_was(
                 served += bool((await store.read([guest], level))[guest].document.purposes)
             assert store._local is not None
             known = store._local.stale("g:" + guest)
-            served += known is not None and bool(known[0].value.purposes)
+            served += known is not None and bool(store._local.value(known[0]).purposes)
         await listening(*stores)
 
     assert served == 0
@@ -333,10 +334,14 @@ async def test_the_same_check_finds_delete_after_commit_wrong(
 ) -> None:
     chance = random.Random(3)
     caches = [Classic(Sluggish(await place.inner(), chance, 0.1), Redis.from_url(server.url())) for _ in range(3)]
-    guests = [await born(caches[0].inner) for _ in range(GUESTS)]
-    running = traffic(caches, guests, [Freshness.SHARED], pause_s, SECONDS)
-    history = await under(nemesis(server, ["evict"], 0.1), running)
+    guests, stale = [await born(caches[0].inner) for _ in range(GUESTS)], 0
+    for _ in range(TRIES):  # on a busy machine few writes happen, and a race may be missed
+        running = traffic(caches, guests, [Freshness.SHARED], pause_s, SECONDS)
+        history = await under(nemesis(server, ["evict"], 0.1), running)
+        stale += history.faults(DELTA_S)["stale"]
+        if stale:
+            break
     for cache in caches:
         await cache.close()
 
-    assert history.faults(DELTA_S)["stale"] > 0
+    assert stale > 0

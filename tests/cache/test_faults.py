@@ -15,8 +15,8 @@ from prefs.migrations import migrate
 from prefs.store.memory import MemoryStore
 from prefs.store.sql import SqlStore
 from tests.cache.conftest import CachedPlace, OpenPlace
-from tests.histories.proxy import Proxy
 from tests.cache.watched import Watched, listening, newborn_guest, until
+from tests.histories.proxy import Proxy
 from tests.servers import PostgresServer, ValkeyServer, free_port
 from tests.store.samples import SetClock, born, consent, document, entry, name, newborn, put
 

@@ -1,32 +1,29 @@
-"""The local tier alone, its clock and its messages in the test's hands; then its heartbeat on a real server."""
+"""The local tier alone, its clock and its messages in the test's hands."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from prefs.cache.heartbeat import Heartbeat
-from prefs.cache.keys import Heard, channel, message
+from prefs.cache.codec import encode
 from prefs.cache.local import (
     DELTA_S,
     NEGATIVE_TTL_S,
     PREPARED_MAX,
     STALE_MAX_S,
     TTL_S,
+    UNPACKED_MAX,
+    Kept,
     LocalTier,
     Prepared,
     footprint,
 )
 from prefs.core.entries import Document
 from prefs.ports import Record
-from tests.cache.test_shared import say
-from tests.cache.watched import until
-from tests.servers import ValkeyServer
 from tests.store.samples import NOW, entry
 
 KEY, PLACE = "g:gst_1", "aaaaaaaa"
@@ -56,15 +53,19 @@ def tier(time: Time) -> LocalTier:
     return tier
 
 
-def keep(tier: LocalTier, version: int = 1, key: str = KEY, namespace: str | None = PLACE) -> bool:
-    value = document(version) if version else None
-    return tier.keep(key, tier.expect(key), value, version, namespace)
+def packed(version: int) -> bytes:
+    return encode("g", document(version) if version else None)
+
+
+def keep(tier: LocalTier, version: int = 1, key: str = KEY, namespace: str | None = PLACE) -> Kept | None:
+    return tier.keep(key, tier.expect(key), packed(version), version, namespace)
 
 
 def test_what_was_kept_is_served_while_the_heartbeat_is_new(tier: LocalTier, time: Time) -> None:
     assert keep(tier)
     kept = tier.fresh(KEY)
-    assert kept is not None and kept.value == document(1)
+    assert kept is not None and tier.value(kept) == document(1)
+    assert tier.value(kept) is tier.value(kept), "unpacked once"
 
     time.now += DELTA_S - 0.001
     assert tier.fresh(KEY) is not None
@@ -103,7 +104,7 @@ def test_what_is_as_new_as_a_message_is_kept(tier: LocalTier, heard: int, kept: 
     expected = tier.expect(KEY)
     tier.hear(KEY, heard)
 
-    assert tier.keep(KEY, expected, document(2), 2, PLACE) is kept
+    assert (tier.keep(KEY, expected, packed(2), 2, PLACE) is not None) is kept
     assert (tier.fresh(KEY) is not None) is kept
 
 
@@ -125,7 +126,7 @@ def test_what_was_disturbed_while_loading_is_not_kept(tier: LocalTier, time: Tim
             tier.expect(KEY)
     tier.vouch(time.now)
 
-    assert not tier.keep(KEY, expected, document(1), 1, PLACE)
+    assert not tier.keep(KEY, expected, packed(1), 1, PLACE)
     assert tier.fresh(KEY) is None
     assert tier.stale(KEY) is None
 
@@ -194,7 +195,7 @@ def test_what_was_read_without_a_server_only_ever_serves_as_stale(tier: LocalTie
 
 
 def test_the_tier_is_bounded_and_keeps_what_is_read(time: Time) -> None:
-    tier = LocalTier(bytes_max=50 * footprint(document(1)), monotonic=time)
+    tier = LocalTier(bytes_max=50 * footprint(packed(1)), monotonic=time)
     tier.subscribe(PLACE)
     tier.vouch(time.now)
     keep(tier)
@@ -202,7 +203,7 @@ def test_the_tier_is_bounded_and_keeps_what_is_read(time: Time) -> None:
         keep(tier, 1, f"g:gst_x{number}")
         assert tier.fresh(KEY) is not None
 
-    assert tier.size_bytes <= 50 * footprint(document(1))
+    assert tier.size_bytes <= 50 * footprint(packed(1))
     assert len(tier) == 50
     assert tier.fresh("g:gst_x0") is None
     assert tier.fresh("g:gst_x499") is not None
@@ -213,19 +214,89 @@ def test_prepared_bytes_count_and_go_with_their_value(tier: LocalTier) -> None:
     kept = tier.fresh(KEY)
     assert kept is not None
     before = tier.size_bytes
-    first, again = (Prepared(data, ((KEY, kept.value),), 1000) for data in (b"first", b"again"))
-    tier.prepare(KEY, kept, ("front_desk", "en"), first)
-    tier.prepare(KEY, kept, ("front_desk", "en"), again)
+    first, again = (Prepared(("front_desk", "en"), data, (), 1000) for data in (b"first", b"again"))
+    tier.prepare(kept, first)
+    tier.prepare(kept, again)
     assert tier.size_bytes == before + 1000
-    assert kept.prepared == {("front_desk", "en"): again}
+    assert kept.answers == (again,)
+    assert tier.ready(KEY, ("front_desk", "en")) is again
     for number in range(PREPARED_MAX):
-        tier.prepare(KEY, kept, number, first)
-    assert len(kept.prepared) == PREPARED_MAX
+        tier.prepare(kept, Prepared(number, b"another", (), 1000))
+    assert len(kept.answers) == PREPARED_MAX
+    assert tier.ready(KEY, ("front_desk", "en")) is None, "the oldest goes"
     assert tier.size_bytes == before + 1000 * PREPARED_MAX
 
     keep(tier, 2)
-    tier.prepare(KEY, kept, ("kiosk", "en"), first)
+    tier.prepare(kept, Prepared(("kiosk", "en"), b"late", (), 1000))
     assert tier.size_bytes == before, "bytes of a value that left are not taken in"
+
+
+@pytest.mark.parametrize("event", ["doubted", "purged", "replaced", "left", "aged", "distrusted", "silence"])
+def test_an_answer_holds_as_long_as_every_copy_it_was_made_from(tier: LocalTier, time: Time, event: str) -> None:
+    kept, part = keep(tier), keep(tier, 1, "g:gst_2")
+    assert kept and part
+    tier.prepare(kept, Prepared("kiosk", b"answer", (part,), 10))
+    assert tier.ready(KEY, "kiosk") is not None
+    match event:
+        case "doubted":
+            tier.hear("g:gst_2", 2)
+        case "purged":
+            tier.hear("g:gst_2", 0, purge=True)
+        case "replaced":
+            keep(tier, 2, "g:gst_2")
+        case "left":
+            part.used = False
+            tier._bytes_max = tier.size_bytes - 1
+            keep(tier, 1, "g:gst_3")
+        case "aged":
+            time.now += TTL_S - 0.01
+            tier.vouch(time.now)
+            assert keep(tier) is kept
+            time.now += 0.02
+            tier.vouch(time.now)
+        case "distrusted":
+            tier.subscribe(PLACE)
+            tier.vouch(time.now)
+            assert keep(tier) is kept
+        case _:
+            time.now += DELTA_S
+
+    assert tier.ready(KEY, "kiosk") is None
+
+
+def test_what_is_loaded_again_unchanged_keeps_its_answers(tier: LocalTier, time: Time) -> None:
+    kept = keep(tier)
+    assert kept
+    tier.prepare(kept, Prepared("kiosk", b"answer", (), 10))
+    tier.subscribe(PLACE)
+    tier.vouch(time.now)
+    assert tier.ready(KEY, "kiosk") is None
+    size = tier.size_bytes
+
+    assert keep(tier) is kept
+    assert tier.ready(KEY, "kiosk") is not None
+    assert tier.size_bytes == size
+    changed = encode("g", replace(document(1), display_name="Bea"))
+    other = tier.keep(KEY, tier.expect(KEY), changed, 1, PLACE)
+    assert other and other is not kept, "a version that lost its history is not the same"
+    assert tier.ready(KEY, "kiosk") is None
+
+
+def test_a_withdrawal_leaves_nothing_unpacked_behind(tier: LocalTier) -> None:
+    kept = keep(tier)
+    assert kept and tier.value(kept) is not None
+    tier.hear(KEY, 2, purge=True)
+    tier.value(kept)
+
+    assert not tier._unpacked
+
+
+def test_few_values_lie_unpacked(tier: LocalTier) -> None:
+    copies = [keep(tier, 1, f"g:gst_{number}") for number in range(UNPACKED_MAX + 5)]
+    for kept in copies:
+        assert kept and tier.value(kept) == document(1)
+
+    assert len(tier._unpacked) == UNPACKED_MAX
 
 
 def deep_size(value: Any, seen: set[int]) -> int:
@@ -243,18 +314,14 @@ def shared_with_everything() -> set[int]:
 
 
 @pytest.mark.parametrize("entries", [0, 1, 5, 40])
-def test_footprints_are_about_right(entries: int) -> None:
-    value = Document(
-        "gst_1",
-        1,
-        tuple(entry(f"prf_{n:032}", {"n": n}, key=f"area.key{n}") for n in range(entries)),
-        display_name="Ann",
-        created_at=NOW,
-    )
+def test_footprints_are_about_right(tier: LocalTier, entries: int) -> None:
+    held = encode("g", document(1, entries))
+    kept = tier.keep(KEY, tier.expect(KEY), held, 1, PLACE)
+    assert kept
 
-    real = deep_size(value, shared_with_everything())
+    real = deep_size(kept, {id(Kept)}) + 2 * sys.getsizeof(KEY)
 
-    assert 0.5 * real <= footprint(value) <= 3 * real, real
+    assert 0.5 * real <= footprint(held) <= 3 * real, real
 
 
 def test_footprints_of_facts_are_about_right() -> None:
@@ -263,87 +330,3 @@ def test_footprints_of_facts_are_about_right() -> None:
 
     assert 0.5 * real <= footprint(record) <= 3 * real, real
     assert footprint((1, [record])) > footprint(record)
-    assert footprint([entry("a"), entry("b")]) > footprint([])
-
-
-# ---------------------------------------------------------------- the heartbeat
-
-
-@pytest.fixture
-async def listening(valkey_url: str) -> AsyncIterator[tuple[LocalTier, list[Heard]]]:
-    tier, heard = LocalTier(), list[Heard]()
-    heartbeat = Heartbeat(valkey_url, tier, heard.append)
-    heartbeat.start()
-    await until(tier.trusted, "the first heartbeat")
-    yield tier, heard
-    heartbeat.stop()
-    assert not tier.trusted()
-
-
-def namespace_of_server(server: ValkeyServer) -> str:
-    said = server.ask(b"INFO server\r\n").decode()
-    return said.split("run_id:")[1][:8]
-
-
-async def test_published_invalidations_are_heard(
-    listening: tuple[LocalTier, list[Heard]], valkey_server: ValkeyServer
-) -> None:
-    tier, heard = listening
-    place = namespace_of_server(valkey_server)
-    assert keep(tier, 1, namespace=place)
-    say(valkey_server, "PUBLISH", channel(place), message(KEY, 2, False))
-    await until(lambda: bool(heard), "the message")
-
-    assert heard == [Heard(KEY, 2, False)]
-    assert tier.fresh(KEY) is None
-    assert tier.trusted()
-
-
-@pytest.mark.parametrize("event", ["killed", "rubbish"])
-async def test_trouble_on_the_subscription_distrusts_and_begins_anew(
-    listening: tuple[LocalTier, list[Heard]], valkey_server: ValkeyServer, event: str
-) -> None:
-    tier, _ = listening
-    place = namespace_of_server(valkey_server)
-    keep(tier, 1, namespace=place)
-    await until(lambda: tier.fresh(KEY) is not None, "the copy")
-    if event == "killed":
-        assert say(valkey_server, "CLIENT", "KILL", "TYPE", "pubsub") == ":1"
-    else:
-        say(valkey_server, "PUBLISH", channel(place), "what?")
-    await until(lambda: tier.fresh(KEY) is None, "distrust")
-    await until(tier.trusted, "the heartbeat's return")
-
-    assert tier.fresh(KEY) is None, "what was kept before the gap is never fresh again"
-    assert tier.stale(KEY) is not None
-    assert keep(tier, 2, namespace=place)
-    assert tier.fresh(KEY) is not None
-
-
-async def test_a_stopped_server_is_trusted_no_more_and_again_when_it_goes_on() -> None:
-    with ValkeyServer() as server:
-        tier = LocalTier()
-        heartbeat = Heartbeat(server.url(), tier)
-        heartbeat.start()
-        await until(tier.trusted, "the first heartbeat")
-        server.freeze()
-        await until(lambda: not tier.trusted(), "the silence")
-        server.thaw()
-        await until(tier.trusted, "the heartbeat's return")
-        await asyncio.to_thread(server.kill9)
-        await until(lambda: not tier.trusted(), "the end")
-        await asyncio.to_thread(server.start)
-        await until(tier.trusted, "the new server")
-        assert keep(tier, 1, namespace=namespace_of_server(server))
-        heartbeat.stop()
-
-
-async def test_a_busy_event_loop_does_not_silence_the_heartbeat(listening: tuple[LocalTier, list[Heard]]) -> None:
-    """Overload must not switch the local tier off: nothing else then stands between it and the database."""
-    tier, _ = listening
-    trusted = 0
-    for _ in range(20):
-        sum(n * n for n in range(400_000))  # some 30 ms in which no other task of the loop gets a turn
-        trusted += tier.trusted()
-
-    assert trusted >= 15

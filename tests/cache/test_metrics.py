@@ -11,6 +11,7 @@ from prefs.cache.loader import Freshness
 from prefs.cache.metrics import PrometheusMetrics
 from prefs.core.errors import StoreUnavailable
 from prefs.store.memory import MemoryStore
+from prefs.telemetry import expose
 from tests.cache.conftest import OpenPlace
 from tests.cache.watched import Watched, caught_up, listening, newborn_guest, until
 from tests.servers import ValkeyServer
@@ -20,6 +21,7 @@ PREFIX = "guestprefs_cache_"
 
 
 def numbers() -> dict[tuple[str, ...], float]:
+    expose()  # what was tallied is told when somebody looks
     return {
         (sample.name.removeprefix(PREFIX), *sample.labels.values()): sample.value
         for family in REGISTRY.collect()

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from prefs.cache.keys import GUEST
 from prefs.cache.loader import LOADS_MAX, Freshness, Tier
 from prefs.cache.read_through import CachedStore
 from prefs.core.entries import Document, Identifier
@@ -78,17 +77,6 @@ async def test_a_reader_tells_the_farthest_tier(store: CachedStore) -> None:
     assert near.tier is Tier.STORE
     await far.get(guest)
     assert (far.tier, far.age_s) == (Tier.STORE, 0)
-
-
-async def test_the_copy_at_hand_is_what_the_next_read_would_say(store: CachedStore) -> None:
-    guest = await newborn_guest(store)
-    assert store.at_hand(GUEST + ":" + guest) is None
-    found = await store.get(guest)
-    kept = store.at_hand(GUEST + ":" + guest, 1)
-
-    assert kept is not None and kept.value is found
-    await store.write(guest, put("prf_a", 1))
-    assert store.at_hand(GUEST + ":" + guest) is None
 
 
 async def test_a_prepared_answer_holds_as_long_as_every_value_it_was_made_from(store: CachedStore) -> None:
