@@ -11,7 +11,7 @@ from prefs.cache.loader import LOADS_MAX, Freshness, Tier
 from prefs.cache.read_through import CachedStore
 from prefs.core.entries import Document, Identifier
 from prefs.core.stays import StayStatus
-from prefs.ports import Record
+from prefs.ports import Lookup, Record
 from prefs.store.memory import MemoryStore
 from tests.cache.conftest import CachedPlace, OpenPlace
 from tests.cache.test_shared import say
@@ -295,6 +295,27 @@ async def test_facts_are_cached_and_follow_their_writes(store: CachedStore, watc
     await store.put_stay(replace(moved, status=StayStatus.CHECKED_OUT))
     assert await store.delete_property("htl_1")
     assert await store.property("htl_1") is None
+
+
+async def test_a_press_is_seen_through_every_tier_of_another_process(place: CachedPlace, watched: Watched) -> None:
+    """Presses lie with the stays of their guest: whoever presses drops them both, and nobody keeps what was before."""
+    one, other = [await place.open_at(Freshness.DEFAULT, inner=watched) for _ in range(2)]
+    await listening(one, other)
+    guest = await newborn_guest(one, other)
+    await one.put_property("htl_1", {"a": 1})
+    known = await one.put_stay(stay(name("sty"), guest, "htl_1", room="1"))
+    await caught_up(one, other)
+    for number in range(3):
+        for _ in range(2):
+            before = [await store.live(known) for store in (one, other)]
+            await until(lambda: not one._loader._flights and not other._loader._flights, "the fills")
+        assert [len(live) for live in before] == [min(number, 1)] * 2
+        await one.put_live(known, [entry(f"prf_{number}", number)])
+        assert [press.value for press in await one.live(known)] == [number], "a process sees its own writes at once"
+        assert [press.value for press in await other.reader(Freshness.SHARED).live(known)] == [number]
+        await caught_up(other)
+        assert [press.value for press in await other.live(known)] == [number]
+        assert (await other.look_up(Lookup(stays=[guest]))).lodgings[guest].stays == (known,)
 
 
 async def test_what_is_handed_out_can_be_changed_without_harm(store: CachedStore) -> None:
