@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -22,6 +21,7 @@ from pathlib import Path
 from loadtests.bench import guests, instructions, load, report
 from loadtests.bench.__main__ import HERE, stopped
 from loadtests.bench.comparing import Contender, tiers_of, warmed
+from loadtests.bench.cores import GENERATOR_CORE, on_core
 from loadtests.bench.instructions import Cost, Counting, busiest
 from loadtests.bench.started import Grounds, House, Place, ask
 from loadtests.bench.wire import Request
@@ -30,6 +30,9 @@ STORED, HOT, SPREAD = 2_000, 100, 1_500
 RATE_HZ = 250
 # What a thread without work stands in; py-spy takes some of these waits for work.
 WAITING = ("_worker (concurrent/futures/thread.py", "wait (threading.py", "get (queue.py", "select (selectors.py")
+WAITING += ("SocketBuffer._read_from_socket (redis/_parsers/socket.py",)  # of the heartbeat, the only one that blocks
+# What every stack begins with.
+BEGINNING = ("(multiprocessing/", "(threading.py", "(concurrent/futures/", "(<string>", "(granian/server/")
 TOP = 10
 # Answers in the shorter and the longer run that callgrind counts, and before them.
 CHEAP, DEAR = (200, 800), (48, 144)
@@ -134,7 +137,7 @@ def _spy_on(scene: Scene, house: House, program: str, out: Path, seconds: float)
     for form, file in (("raw", f"{name}.txt"), ("flamegraph", f"{name}.svg")):
         command = [program, "record", "--pid", str(busiest(house.pids)), "--format", form, "--output", file]
         more = ["--duration", str(max(round(seconds), 1)), "--rate", str(RATE_HZ), "--function"]
-        done = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+        done = subprocess.run([*on_core(GENERATOR_CORE), *command, *more], capture_output=True, text=True, check=False)
         failed = failed or ("" if done.returncode == 0 else done.stderr.strip()[-300:])
     asking.join()
     if failed:
@@ -166,7 +169,10 @@ def function_rows(stacks: Sequence[Stack]) -> Rows:
     total = own.total() or 1
     rows = [["itself", "with what it calls", "function"]]
     rows += [[f"{own[name] / total:.1%}", f"{with_called[name] / total:.1%}", name] for name, _ in own.most_common(TOP)]
-    heavy = [name for name, _ in with_called.most_common(3 * TOP) if name not in {row[2] for row in rows}]
+    told = {row[2] for row in rows}
+    heavy = [
+        name for name, _ in with_called.most_common() if name not in told and not any(b in name for b in BEGINNING)
+    ]
     rows += [[f"{own[name] / total:.1%}", f"{with_called[name] / total:.1%}", name] for name in heavy[:TOP]]
     return rows
 
@@ -179,23 +185,21 @@ def _count_all(chosen: Sequence[Scene], houses: dict[str, House], grounds: Groun
     if missing := instructions.missing():
         return [*rows, *([scene.name, "NOT RUN", "", f"{missing} not installed"] for scene in chosen)]
     found: dict[str, Cost] = {}
-    for engine in ("", "sqlite", "postgresql"):
-        its = [scene for scene in chosen if scene.engine == engine]
-        if engine and its:
-            with tempfile.TemporaryDirectory(prefix="guestprefs-bench-") as folder:
-                _say(f"starting guestprefs on {engine} in valgrind")
-                words = instructions.before(Path(folder))
-                place = grounds.served(houses[engine], "counted", "loadtests.bench.patient:patient", words)
-                for scene in its:
-                    found |= _count(scene, place, Path(folder))
-                grounds.end(place)
-        for scene in its if not engine else ():
-            with tempfile.TemporaryDirectory(prefix="guestprefs-bench-") as folder:
-                _say(f"starting {scene.name} in valgrind")
-                document = ask(houses["sqlite"].port, scene.requests[0])[2]
-                place = grounds.bare(scene.name, LIMITS[scene.name], document, instructions.before(Path(folder)))
-                found |= _count(scene, place, Path(folder))
-                grounds.end(place)
+    for scene in chosen:
+        if not scene.engine:
+            folder = _folder(grounds, scene.name)
+            document = ask(houses["sqlite"].port, scene.requests[0])[2]
+            place = grounds.bare(scene.name, LIMITS[scene.name], document, instructions.before(folder))
+            found |= _count(scene, place, folder)
+            grounds.end(place)
+    for engine in dict.fromkeys(scene.engine for scene in chosen if scene.engine):
+        folder = _folder(grounds, engine)
+        words = instructions.before(folder)
+        place = grounds.served(houses[engine], "counted", "loadtests.bench.patient:patient", words)
+        for scene in chosen:
+            if scene.engine == engine:
+                found |= _count(scene, place, folder)
+        grounds.end(place)
     limit = found.get("FastAPI bytes")
     for scene in chosen:
         cost = found.get(scene.name)
@@ -206,6 +210,14 @@ def _count_all(chosen: Sequence[Scene], houses: dict[str, House], grounds: Groun
         where = ", ".join(f"{name} {share:.0%}" for name, share in cost.shares[:6])
         rows.append([scene.name, f"{cost.instructions:,.0f}", ratio, where])
     return rows
+
+
+def _folder(grounds: Grounds, name: str) -> Path:
+    """For what valgrind writes, until the very end: a process may still be at it when the next one starts."""
+    _say(f"starting {name} in valgrind")
+    folder = grounds.folder / f"callgrind-{name.replace(' ', '-')}"
+    folder.mkdir()
+    return folder
 
 
 def _count(scene: Scene, place: Place, folder: Path) -> dict[str, Cost]:
