@@ -26,9 +26,10 @@ def say(server: ValkeyServer, *words: str) -> str:
     return server.ask(command.encode()).decode(errors="replace").strip()
 
 
-def evict(server: ValkeyServer) -> None:
-    """Whatever may be evicted: entries and leases. Fences have no end of life, so no policy takes them."""
-    held = [word for word in say(server, "KEYS", "*").split() if word.endswith((":e", ":l")) or "classic" in word]
+def evict(server: ValkeyServer, leases: bool) -> None:
+    """Entries, and leases or not: a policy may take either. Fences have no end of life, so none takes them."""
+    ends = (":e", ":l") if leases else (":e",)
+    held = [word for word in say(server, "KEYS", "*").split() if word.endswith(ends) or word.startswith("classic")]
     for start in range(0, len(held), 100):
         say(server, "DEL", *held[start : start + 100])
 
@@ -65,7 +66,7 @@ class Nemesis:
         valkey = self._trio.valkey
         match deed:
             case "evict":
-                await asyncio.to_thread(evict, valkey)
+                await asyncio.to_thread(evict, valkey, self._chance.random() < 0.3)
             case "kill pubsub":
                 await asyncio.to_thread(say, valkey, "CLIENT", "KILL", "TYPE", "pubsub")
             case "kill normal":

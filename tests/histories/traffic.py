@@ -1,8 +1,9 @@
 """Writers, and readers at every freshness level, that write down what they asked and what they were told.
 
-Three kinds of guests at once. Busy ones are written all the time, so that reads and writes race. Quiet ones are read
+Four kinds of guests at once. Busy ones are written all the time, so that reads and writes race. Quiet ones are read
 much and written every few seconds: a write heals whatever a wrong protocol left behind, so only where writes are few
-does anything stay wrong for long. Cold ones are many and read seldom: most of their reads come from the store.
+does anything stay wrong for long. Still ones are read by default alone, since a read past the local copy, or with a
+token, heals that too. Cold ones are many and read seldom: most of their reads come from the store.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prefs.cache.loader import Freshness
 from tests.histories.checking import History, Read, Write
@@ -38,12 +39,17 @@ class Group:
     readers: int
     writers: int = 1
     twice: bool = False  # each write is followed by another at once, with readers in between
+    kinds: Sequence[str] = (DEFAULT, NO_CACHE, TOKEN, TOKEN)
 
 
 BUSY = Group("busy", 4, write_pause_s=0.1, read_pause_s=0.03, readers=12, writers=3)
 QUIET = Group("quiet", 60, write_pause_s=5 / 60, read_pause_s=0.03, readers=12, twice=True)
+STILL = Group("still", 60, write_pause_s=5 / 60, read_pause_s=0.02, readers=6, twice=True, kinds=(DEFAULT,))
 COLD = Group("cold", 400, write_pause_s=0.2, read_pause_s=0.06, readers=4)
-EVERY_GROUP = (BUSY, QUIET, COLD)
+# For protocols that are wrong in a race: all the time two writes in a row, and everybody reading in between.
+RACING = Group("racing", 40, write_pause_s=0.02, read_pause_s=0.02, readers=8, writers=12, twice=True)
+RACING_STILL = replace(RACING, name="racing still", guests=200, kinds=(DEFAULT,))
+EVERY_GROUP = (BUSY, QUIET, STILL, COLD)
 
 
 @dataclass(slots=True)
@@ -86,7 +92,7 @@ class Traffic:
         self._over = time.monotonic() + seconds
         work = []
         for group in self._groups:
-            kinds = itertools.cycle((DEFAULT, NO_CACHE, TOKEN, TOKEN))
+            kinds = itertools.cycle(group.kinds)
             work += [self._read_on(group, next(kinds)) for _ in range(group.readers)]
             work += [self._write_on(group) for _ in range(group.writers)]
         try:
@@ -170,10 +176,10 @@ class Traffic:
         while time.monotonic() < self._over:
             guest, worker = self._chance.choice(guests), self._chance.randrange(WORKERS)
             version = await self._write(caller, worker, guest)
-            if version:
+            if version and NO_CACHE in group.kinds:
                 await self._ask_elsewhere(probes, worker, guest, version)
             if group.twice:
-                await self._write_again(caller, probes, guest)
+                await self._write_again(group, caller, probes, guest)
             await asyncio.sleep(group.write_pause_s * 2 * self._chance.random())
 
     async def _ask_elsewhere(self, probes: Sequence[Caller], worker: int, guest: str, version: int) -> None:
@@ -184,19 +190,24 @@ class Traffic:
             self.read(probes[worker], self._chance.choice(others), guest, TOKEN, Counter({guest: version})),
         )
 
-    async def _write_again(self, caller: Caller, probes: Sequence[Caller], guest: str) -> None:
+    async def _write_again(self, group: Group, caller: Caller, probes: Sequence[Caller], guest: str) -> None:
         """A write while all are loading what the write before made: who is slow now holds something old. Then the guest
         is left alone for long, so that nothing heals what stayed."""
         worker = self._chance.randrange(WORKERS)
-        writing = asyncio.ensure_future(self._write(caller, worker, guest))
+
+        async def write_soon() -> int:
+            await asyncio.sleep(0.02 * self._chance.random())
+            return await self._write(caller, worker, guest)
+
+        writing = asyncio.ensure_future(write_soon())
 
         async def look(number: int) -> None:
-            kind = NO_CACHE if number < WORKERS else DEFAULT
+            kind = NO_CACHE if number < WORKERS and NO_CACHE in group.kinds else DEFAULT
             while not writing.done():
                 await self.read(probes[number], number % WORKERS, guest, kind, Counter())
 
         await asyncio.gather(*(look(number) for number in range(2 * WORKERS)))
-        if version := await writing:
+        if (version := await writing) and NO_CACHE in group.kinds:
             await self._ask_elsewhere(probes, worker, guest, version)
 
     async def _write(self, caller: Caller, worker: int, guest: str) -> int:
