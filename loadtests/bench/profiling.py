@@ -29,8 +29,13 @@ from loadtests.bench.wire import Request
 STORED, HOT, SPREAD = 2_000, 100, 1_500
 RATE_HZ = 250
 # What a thread without work stands in; py-spy takes some of these waits for work.
-WAITING = ("_worker (concurrent/futures/thread.py", "wait (threading.py", "get (queue.py", "select (selectors.py")
-WAITING += ("SocketBuffer._read_from_socket (redis/_parsers/socket.py",)  # of the heartbeat, the only one that blocks
+WAITING = (
+    "_worker (concurrent/futures/thread.py",
+    "wait (threading.py",
+    "get (queue.py",
+    "select (selectors.py",
+    "SocketBuffer._read_from_socket (redis/_parsers/socket.py",  # of the heartbeat, the only one that blocks
+)
 # What every stack begins with.
 BEGINNING = ("(multiprocessing/", "(threading.py", "(concurrent/futures/", "(<string>", "(granian/server/")
 TOP = 10

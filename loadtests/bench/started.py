@@ -31,7 +31,7 @@ DEMO_GUESTS = 12
 SERVING = [sys.executable, "-m", "loadtests.bench.serving"]
 DATABASE = "bench"
 # The test server does not sync its disk; a write that is compared must.
-DURABLE = {"fsync": "on", "full_page_writes": "on"}
+DURABLE: dict[str, Any] = {"fsync": "on", "full_page_writes": "on"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -22,7 +23,7 @@ from tests.servers import PostgresServer, choose_isolation
 
 MADE = "made.json"
 # What an operator gives a database of this size; the same for every size, so that only the size differs.
-_MEMORY = {"shared_buffers": "512MB", "max_wal_size": "2GB"}
+_MEMORY: dict[str, Any] = {"shared_buffers": "512MB", "max_wal_size": "2GB"}
 
 
 class KeptPostgres(PostgresServer):
@@ -98,5 +99,5 @@ def _make(folder: Path, engine: str, size: int) -> None:
         making.close()
 
 
-def _server(folder: Path, engine: str, settings: dict[str, str]) -> PostgresServer | None:
+def _server(folder: Path, engine: str, settings: dict[str, Any]) -> PostgresServer | None:
     return KeptPostgres(folder / "postgres", **settings) if engine == "postgresql" else None
