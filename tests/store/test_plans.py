@@ -117,3 +117,10 @@ async def test_everything_is_one_statement_without_a_transaction(sql_place: Plac
     await runner.look(lambda connection: reads.document(connection, guest))
     await asyncio.sleep(0)
     assert any("BEGIN" in statement for statement in (said + around)[1:]), "a transaction would be noticed"
+
+
+async def test_postgresql_plans_a_statement_once(postgres_place: Place) -> None:
+    """For a thousand ids at once it would plan to go through tables whole, and for one id plan longer than read."""
+    store: Any = await postgres_place.open()
+    mode = await store._runner.look(lambda connection: connection.exec_driver_sql("SHOW plan_cache_mode").scalar())
+    assert mode == "force_generic_plan"
