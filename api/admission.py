@@ -7,15 +7,15 @@ not been empty for that long it is no burst, and waiting would only make everybo
 microseconds: it is sent ahead of everything else, from bytes that were made before.
 
 A place is taken only when the body has come, so that whoever sends slowly waits on his own time. When no place comes
-back although this process hardly works, whoever has one waits for something that does not answer: that is no overload,
-and others, who may not need it, get places of their own. What operators ask is always answered. The hot read is
-answered before this: it costs less than a refusal.
+back although the event loop has nothing to do, whoever has one waits for something that does not answer: that is no
+overload, and others, who may not need it, get places of their own. What operators ask is always answered. The hot read
+is answered before this: it costs less than a refusal.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from time import monotonic, thread_time
+from time import monotonic
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -27,12 +27,12 @@ from api.schemas import problems
 from prefs import telemetry
 
 ALWAYS_ANSWERED = frozenset(("/livez", "/readyz", "/metrics"))
-AT_ONCE = 64  # far more than one core can serve, few enough that none of them is late by the others
+AT_ONCE = 32  # more than one core can serve, few enough that a refusal does not wait long for its turn among them
 WAITING_MAX = 1024  # a bound for memory; time decides long before
 BURST_WAIT_S = 0.2  # how long a request may queue in a burst, and how long a queue may stand and be one
 STANDING_WAIT_S = 0.02  # how long it may queue once the queue stands
 STUCK_S = 0.1  # without a place given back
-STUCK_WORK = 0.25  # the most of that time that an event loop works which only waits
+STUCK_ROUND_S = 0.005  # an event loop that has nothing to do comes round sooner than this
 STUCK_MAX = 1024  # requests under way without a place, a bound for memory
 
 STATUS, CODE = 503, "OVERLOADED"
@@ -61,16 +61,15 @@ class Admission:
         app: ASGIApp,
         at_once: int = AT_ONCE,
         clock: Callable[[], float] = monotonic,
-        work: Callable[[], float] = thread_time,
     ) -> None:
         self.app = app
         self._at_once = at_once
         self._clock = clock
-        self._work = work
         self._under_way = 0
         self._round = 0  # of places; those of an earlier round do not come back
         self._stuck = 0  # requests of earlier rounds
-        self._moved_at = self._worked = 0.0  # when a place was last given or came back, and the work done by then
+        self._moved_at = 0.0  # when a place was last given or came back
+        self._suspected = False
         self._queue: deque[tuple[float, asyncio.Future[int | None]]] = deque()
         self._empty_at = 0.0  # when the queue was last seen empty
         _UNDER_WAY.set_function(lambda: self._under_way + self._stuck)
@@ -116,7 +115,7 @@ class Admission:
 
     def _take(self) -> int:
         self._under_way += 1
-        self._moved_at, self._worked = self._clock(), self._work()
+        self._moved_at = self._clock()
         return self._round
 
     def _leave(self, place: int) -> None:
@@ -125,7 +124,7 @@ class Admission:
             self._stuck -= 1
             return
         self._under_way -= 1
-        self._moved_at, self._worked = self._clock(), self._work()
+        self._moved_at = self._clock()
         self._send_away()
         self._call_in()
 
@@ -138,14 +137,21 @@ class Admission:
     def _is_full(self) -> bool:
         """Whether nobody can be taken on, nor wait."""
         now = self._clock()
-        if now - self._moved_at > STUCK_S and self._stuck < STUCK_MAX:
-            if self._work() - self._worked < STUCK_WORK * (now - self._moved_at):
-                self._round += 1
-                self._stuck += self._under_way
-                self._under_way = 0
-                self._call_in()
+        if now - self._moved_at > STUCK_S and self._stuck < STUCK_MAX and not self._suspected:
+            self._suspected = True
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._renew, now)
         self._send_away()
         return len(self._queue) >= WAITING_MAX
+
+    def _renew(self, suspected_at: float) -> None:
+        """The event loop came round twice. If that was soon, and nothing moved, those under way only wait."""
+        self._suspected = False
+        if self._moved_at < suspected_at and self._clock() - suspected_at < STUCK_ROUND_S:
+            self._round += 1
+            self._stuck += self._under_way
+            self._under_way = 0
+            self._call_in()
 
     def _send_away(self) -> None:
         """Refuse those who have waited too long, whenever someone comes or goes."""

@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(default=1, ge=1, le=256, description="Server processes.")
     requests_at_once: int = Field(
-        default=64,
+        default=32,
         ge=1,
         le=65536,
         description="Requests that a process works on at once; more wait for a moment, then get 503 OVERLOADED. "

@@ -31,8 +31,9 @@ _REF = "#/components/schemas/{model}"
 _ANY_READ = (401, 403, 404, 422, 503)
 _ANY_WRITE = (400, 401, 403, 404, 409, 412, 413, 415, 422, 503)
 _UNAVAILABLE = {
-    "description": "Nothing was done; ask again after `Retry-After`. The database does not answer (`STORE_UNAVAILABLE`), "
-    "more is asked than can be done (`OVERLOADED`), or this process is about to stop (`UNAVAILABLE`).",
+    "description": "Nothing was done; ask again after `Retry-After`. "
+    "The database does not answer (`STORE_UNAVAILABLE`), more is asked than can be done (`OVERLOADED`), "
+    "or this process is about to stop (`UNAVAILABLE`).",
     "headers": {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}},
 }
 DESCRIPTION = """What applies to this guest, here, now, for this surface, and why.

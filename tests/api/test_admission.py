@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from api.admission import ALWAYS_ANSWERED, AT_ONCE, BURST_WAIT_S, STANDING_WAIT_S, STUCK_S, WAITING_MAX, Admission
+from api.admission import (
+    ALWAYS_ANSWERED,
+    AT_ONCE,
+    BURST_WAIT_S,
+    STANDING_WAIT_S,
+    STUCK_ROUND_S,
+    STUCK_S,
+    WAITING_MAX,
+    Admission,
+)
 from api.schemas import problems
 from prefs.settings import Settings
 
@@ -25,12 +34,17 @@ class Work:
         self.under_way: list[asyncio.Event] = []
         self.most = self.done = 0
         self.bodies: list[bytes] = []
-        self.worked = 0.0
-        self.admission = Admission(self._work, at_once, lambda: self.now, lambda: self.worked)
+        self.busy = False
+        self.admission = Admission(self._work, at_once, self.clock)
 
-    def pass_by(self, seconds: float, working: float = 1.0) -> None:
+    def pass_by(self, seconds: float, *, busy: bool = True) -> None:
+        """Time goes by; with a busy event loop it does so between any two of its rounds."""
         self.now += seconds
-        self.worked += seconds * working
+        self.busy = busy
+
+    def clock(self) -> float:
+        self.now += STUCK_ROUND_S * self.busy
+        return self.now
 
     async def _work(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["headers"]:
@@ -161,10 +175,10 @@ async def test_places_held_by_what_does_not_answer_are_made_good() -> None:
     """The database is silent, this process idle: whoever comes now may not need it. They are given back only once."""
     work = Work(at_once=2)
     stuck = [await work.ask() for _ in range(2)]
-    work.pass_by(STUCK_S * 0.9, working=0)
+    work.pass_by(STUCK_S * 0.9, busy=False)
     waiting = await work.ask()
     assert len(work.under_way) == 2
-    work.pass_by(STUCK_S * 0.2, working=0)
+    work.pass_by(STUCK_S * 0.2, busy=False)
     late = [await work.ask() for _ in range(2)]
     assert len(work.under_way) == 4, "two who are stuck, and two more places"
     for _ in stuck:
@@ -183,7 +197,7 @@ async def test_long_work_is_not_taken_for_waiting() -> None:
     work = Work(at_once=2)
     for _ in range(2):
         await work.ask()
-    work.pass_by(STUCK_S * 1.1, working=0.9)
+    work.pass_by(STUCK_S * 1.1)
     await work.ask()
     assert len(work.under_way) == 2
 

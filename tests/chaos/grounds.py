@@ -22,6 +22,7 @@ from tests.chaos.openloop import Ask
 from tests.cli.served import Served, bearer, guestprefs
 from tests.servers import PostgresServer, ValkeyServer
 
+PROPERTY = "dallas"
 KEY = "lighting.brightness"
 SEALED = "food.allergens"
 FOR_FOOD = "food_safety"
@@ -78,6 +79,10 @@ class Grounds:
         self.server.start()
         self.http = self._stack.enter_context(httpx2.Client(base_url=self.server.url, timeout=15))
         self.service = self._token(Role.SERVICE, "front_desk", "pms", [ALL_GUESTS])
+        operator = self._token(Role.OPERATOR, "front_desk", "ops", [ALL_GUESTS])
+        hotel = {"name": "Dallas", "time_zone": "UTC", "warm_months": [5, 6, 7, 8, 9]}
+        put = self.http.put(f"/v1/properties/{PROPERTY}", json=hotel, headers=bearer(operator))
+        assert put.status_code < 300, put.text
         for number in range(self._count):
             body = {"display_name": f"Guest {number}", "identifiers": [{"system": "chaos", "id": str(number)}]}
             made = self.http.post("/v1/guests", json=body, headers=bearer(self.service))
@@ -116,13 +121,19 @@ class Grounds:
         """A read of each guest; `linearizable` ones pass over the local tier."""
         headers = {"cache-control": "no-cache"} if linearizable else {}
         label = "no-cache" if linearizable else "read"
-        return [Ask(label, wire.request(self.path(g), headers=headers, token=self.service)) for g in self.guests]
+        return [Ask(label, wire.request(self.path(g), headers=headers, token=self.service), g) for g in self.guests]
 
     def writes(self) -> list[Ask]:
         return [
-            Ask("write", wire.request(self.path(guest), "PATCH", {KEY: number % 100}, token=self.token_of(guest)))
+            Ask(
+                "write", wire.request(self.path(guest), "PATCH", {KEY: number % 100}, token=self.token_of(guest)), guest
+            )
             for number, guest in enumerate(self.guests)
         ]
+
+    def batch(self) -> Ask:
+        body = {"guests": self.guests, "property": PROPERTY}
+        return Ask("batch", wire.request("/v1/preferences/batch", "POST", body, token=self.service), self.guests[-1])
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the samples of this name with these labels."""

@@ -23,6 +23,7 @@ _TOLD = re.compile(rb"\r\n(cache-status|age|retry-after|x-request-id): *([^\r]+)
 
 BROKEN = 0  # the connection ended with the question under way
 UNANSWERED = -1
+REFUSED = -2  # there was no connection to ask over
 
 
 class Reply(NamedTuple):
@@ -31,7 +32,7 @@ class Reply(NamedTuple):
     seconds: float
     status: int
     headers: dict[str, str]
-    own: bool  # it bears the id of this very question
+    own: bool  # it bears the id of this very question, and tells of what was asked about
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Ask:
 
     label: str
     request: wire.Request
+    about: str = ""  # words that a good answer holds
 
     def numbered(self, number: int) -> bytes:
         named = (*self.request.headers, ("x-request-id", f"q-{number}"))
@@ -69,7 +71,9 @@ class Connection(asyncio.Protocol):
 
 
 class OpenLoop:
-    """Asks in turn, `rate` times a second over at most so many connections, until `stop`; on a thread of its own."""
+    """Asks in turn, `rate` times a second over at most so many connections, until `stop`; on a thread of its own.
+
+    With a rate of 0 each connection asks again when it was answered: what the server can do."""
 
     def __init__(self, port: int, asks: Sequence[Ask], rate: float, connections: int = 64) -> None:
         self._port, self._asks, self._connections = port, asks, connections
@@ -92,8 +96,13 @@ class OpenLoop:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def stop(self) -> list[Reply]:
+    def end(self) -> None:
+        """Ask nothing more."""
         self._stopping.set()
+
+    def stop(self) -> list[Reply]:
+        """And wait for what was asked."""
+        self.end()
         self._thread.join()
         return self.replies
 
@@ -106,14 +115,14 @@ class OpenLoop:
     async def _run(self) -> None:
         self._began = intended = time.perf_counter()
         ended: float | None = None
-        while ended is None or (time.perf_counter() < ended + STRAGGLERS_S and (self._due or self._under_way())):
+        while ended is None or (time.perf_counter() < ended + STRAGGLERS_S and self._under_way()):
             now = time.perf_counter()
             if self._stopping.is_set():
                 ended = ended or now
-            while ended is None and intended <= now:
+            while ended is None and intended <= now and (self.rate or self._under_way() < self._connections):
                 self._number += 1
                 self._due.append((self._asks[self._number % len(self._asks)].label, intended, self._number))
-                intended += 1 / self.rate
+                intended = intended + 1 / self.rate if self.rate else now
             await self._hand_out()
             await asyncio.sleep(PACE_S)
         left = [*self._due, *(connection.asked for connection in self._all if connection.asked)]
@@ -124,8 +133,8 @@ class OpenLoop:
             connection.asked = None
             connection.transport.abort()
 
-    def _under_way(self) -> bool:
-        return any(connection.asked for connection in self._all)
+    def _under_way(self) -> int:
+        return len(self._due) + sum(connection.asked is not None for connection in self._all)
 
     async def _hand_out(self) -> None:
         loop = asyncio.get_running_loop()
@@ -137,7 +146,7 @@ class OpenLoop:
                     _, made = await loop.create_connection(lambda: Connection(self), "127.0.0.1", self._port)
                 except OSError:
                     label, at, _ = self._due.popleft()
-                    self._note(label, at, BROKEN, {}, own=True)
+                    self._note(label, at, REFUSED, {}, own=True)
                     continue
                 self._all.add(made)
                 self._idle.append(made)
@@ -155,7 +164,9 @@ class OpenLoop:
             label, at, number = connection.asked
             connection.asked = None
             told = {name.decode().lower(): value.decode() for name, value in _TOLD.findall(answer)}
-            self._note(label, at, wire.status_of(answer), told, own=told.get("x-request-id") == f"q-{number}")
+            status, about = wire.status_of(answer), self._asks[number % len(self._asks)].about.encode()
+            own = told.get("x-request-id") == f"q-{number}" and (status != 200 or about in answer)
+            self._note(label, at, status, told, own=own)
             self._idle.append(connection)
 
     def lost(self, connection: Connection) -> None:
