@@ -12,6 +12,7 @@ import importlib
 import multiprocessing
 import multiprocessing.connection
 import os
+import resource
 import signal
 import socket
 import sys
@@ -34,6 +35,10 @@ APPLICATION = "api.app:create_app"
 PR_SET_PDEATHSIG = 1
 READY_POLL_S = 0.05
 READY_TIMEOUT_S = 60.0
+# Of a worker. Devices keep theirs open and are mostly silent: beyond this number the server leaves new ones unanswered,
+# probes of its health too. What is worked on at once is bounded by admission.
+CONNECTIONS_MAX = 16_384
+FILES_BESIDE = 256
 
 # The server's own words go the way of all others, in the same form.
 _SERVER_LOG = {"loggers": {"_granian": {"handlers": [], "level": "WARNING", "propagate": True}}}
@@ -78,6 +83,7 @@ def serve(settings: Settings, ready: Callable[[], None], application: str = APPL
         port=settings.port,
         interface=Interfaces.ASGI,
         workers=settings.workers,
+        backpressure=_connections_max(),
         loop=Loops.uvloop if sys.platform != "win32" else Loops.auto,
         http=HTTPModes.http1,
         websockets=False,
@@ -97,6 +103,16 @@ def serve(settings: Settings, ready: Callable[[], None], application: str = APPL
     except SystemExit as stopped:
         return stopped.code if isinstance(stopped.code, int) else 1
     return 0
+
+
+def _connections_max() -> int:
+    """Each takes a file of those that a process may have; workers inherit that limit."""
+    limit, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS_MAX + FILES_BESIDE
+    if limit != resource.RLIM_INFINITY and limit < wanted:
+        limit = wanted if highest == resource.RLIM_INFINITY else min(wanted, highest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, highest))
+    return CONNECTIONS_MAX if limit == resource.RLIM_INFINITY else max(1, min(CONNECTIONS_MAX, limit - FILES_BESIDE))
 
 
 class _Stopping:
