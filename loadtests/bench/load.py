@@ -121,13 +121,17 @@ def counted(
     targets: Sequence[tuple[Request, Request]] = (),
     connections: int = CONNECTIONS,
 ) -> Sample:
-    """So many answers and no more: for what is looked at per answer rather than per second."""
+    """So many answers, all right, and no more: for what is looked at per answer rather than per second."""
     more = {"count": count, "warmup": 0.0, "connections": min(connections, count)}
     if targets:
         pairs = [_encoded((read.as_bytes(), write.as_bytes())) for read, write in targets]
-        return _own("chain", port, COUNTED_MAX_S, (), targets=pairs, **more)
-    packed = _encoded(each.as_bytes() for each in requests)
-    return _own("closed", port, COUNTED_MAX_S, (), requests=packed, **more)
+        sample = _own("chain", port, COUNTED_MAX_S, (), targets=pairs, **more)
+    else:
+        packed = _encoded(each.as_bytes() for each in requests)
+        sample = _own("closed", port, COUNTED_MAX_S, (), requests=packed, **more)
+    if sample.wrong or sum(sample.counts.values()) < count:
+        raise RuntimeError(f"port {port}: {sample.wrong} wrong answers, {sum(sample.counts.values())} of {count} right")
+    return sample
 
 
 def _encoded(items: Any) -> list[str]:

@@ -29,8 +29,8 @@ _MEMORY: dict[str, Any] = {"shared_buffers": "512MB", "max_wal_size": "2GB"}
 class KeptPostgres(PostgresServer):
     """PostgreSQL whose data outlives it; all else lies in a temporary folder as ever."""
 
-    def __init__(self, data: Path, **settings: str) -> None:
-        super().__init__(**_MEMORY, **settings)
+    def __init__(self, data: Path, **settings: Any) -> None:
+        super().__init__(**{**_MEMORY, **settings})
         self.data = data
 
 
