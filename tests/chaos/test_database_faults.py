@@ -137,14 +137,15 @@ def sessions(grounds: Grounds) -> set[int]:
 
 def test_sessions_that_turned_read_only_are_left_and_writes_come_back(grounds: Grounds) -> None:
     """SQLSTATE 25006, as a demoted primary says it, makes the whole pool connect anew."""
-    for guest in grounds.guests:
-        assert grounds.prefer(guest, 3).status_code == 200
+    with OpenLoop(grounds.server.port, grounds.writes(), rate=0, connections=16):
+        time.sleep(1)
     before = sessions(grounds)
+    assert len(before) > 3, "too few to tell a pool from one connection"
     demoted(grounds)
     wait_until(lambda: grounds.prefer(grounds.guests[0], 4).status_code == 503, "a refusal")
+    assert before.isdisjoint(sessions(grounds)), "the pool of before is gone"
     assert_refused(grounds.prefer(grounds.guests[0], 4))
     assert grounds.read(grounds.guests[0]).status_code == 200
-    assert before.isdisjoint(sessions(grounds)), "the pool of before is gone"
     grounds.postgres.execute("ALTER SYSTEM RESET default_transaction_read_only")
     grounds.postgres.execute("SELECT pg_reload_conf()")
     wait_until(lambda: grounds.prefer(grounds.guests[0], 5).status_code == 200, "writes")
