@@ -6,6 +6,7 @@ A reader that missed and is slow puts back what it read before a write, after th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from redis.asyncio import Redis
@@ -15,8 +16,7 @@ from prefs.cache.keys import GUEST
 from prefs.cache.loader import Freshness, Tier
 from prefs.cache.read_through import Reading
 from prefs.core.changes import Written
-from prefs.core.entries import Document
-from prefs.ports import Apply, Once, Store
+from prefs.ports import Apply, Found, Lookup, Once, Store
 
 
 class Classic:
@@ -32,19 +32,20 @@ class Classic:
     async def read(
         self, guests: Sequence[str], level: Freshness = Freshness.DEFAULT, *, min_version: int = 0
     ) -> Mapping[str, Reading]:
-        (guest,) = guests
+        return {guest: await self._read(guest, min_version) for guest in guests}
+
+    async def _read(self, guest: str, min_version: int = 0) -> Reading:
         found = await self.redis.get("classic:" + guest)
         if found is not None and (document := decode(GUEST, found)).version >= min_version:
-            return {guest: Reading(document, Tier.SHARED)}
+            return Reading(document, Tier.SHARED)
         document = (await self.inner.get_many([guest]))[guest]
         await self.redis.set("classic:" + guest, encode(GUEST, document))
-        return {guest: Reading(document, Tier.STORE)}
+        return Reading(document, Tier.STORE)
 
-    async def get(self, guest: str) -> Document | None:
-        return (await self.read([guest]))[guest].document
-
-    async def get_many(self, guests: Sequence[str]) -> dict[str, Document]:
-        return {guest: (await self.read([guest]))[guest].document for guest in guests}
+    async def look_up(self, wanted: Lookup) -> Found:
+        """As the service asks: documents from here, all else from behind."""
+        rest = await self.inner.look_up(replace(wanted, documents=()))
+        return replace(rest, documents={guest: (await self._read(guest)).document for guest in wanted.documents})
 
     async def write(self, guest: str, apply: Apply, once: Once | None = None) -> Written:
         written = await self.inner.write(guest, apply, once)

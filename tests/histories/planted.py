@@ -54,8 +54,8 @@ class Unfenced(SharedTier):
 class WithoutPlaceholder(LocalTier):
     """Keeps whatever was loaded, also when an invalidation came while it was being loaded."""
 
-    def keep(self, key: str, expected: Expectation, *told: Any) -> bool:
-        return super().keep(key, self.expect(key), *told)
+    def keep(self, key: str, expected: Expectation, *told: Any, **more: Any) -> Any:
+        return super().keep(key, self.expect(key), *told, **more)
 
 
 class Deaf(LocalTier):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 import pytest
@@ -21,7 +21,7 @@ from tests.histories.checking import FAULTS, Finding, History
 from tests.histories.herd import Statements, cold_start, stampede
 from tests.histories.nemesis import CUT, DROP, EVERY_DEED, EVICT, FREEZE, KILL, RESTART, STOP, Nemesis
 from tests.histories.newcomers import Newcomers
-from tests.histories.traffic import DEFAULT, NO_CACHE, TOKEN, Traffic
+from tests.histories.traffic import DEFAULT, DENSE, EVERY_GROUP, NO_CACHE, TOKEN, Group, Traffic
 from tests.histories.trio import WORKERS, Trio
 from tests.histories.withdrawals import Withdrawals
 from tests.servers import PostgresServer
@@ -64,8 +64,10 @@ def accepted() -> dict[str, datetime]:
     return {}
 
 
-async def watch(trio: Trio, seconds: float, pause_s: float, seed: int = 5) -> tuple[Traffic, Nemesis]:
-    traffic, nemesis = Traffic(trio, seed=seed), Nemesis(trio, DECK, pause_s, seed)
+async def watch(
+    trio: Trio, seconds: float, pause_s: float, groups: Sequence[Group] = EVERY_GROUP, seed: int = 5
+) -> tuple[Traffic, Nemesis]:
+    traffic, nemesis = Traffic(trio, groups, seed), Nemesis(trio, DECK, pause_s, seed)
     await asyncio.to_thread(traffic.prepare)
     await asyncio.to_thread(trio.wait_until_warm)
     async with nemesis.at_work():
@@ -117,7 +119,7 @@ async def test_reads_keep_the_contract_at_length(trio: Trio, record_property: No
     while seed < 3 or written < 10_000 or asked[TOKEN] < 100_000 or asked[NO_CACHE] < 60_000:
         seed += 1
         assert seed <= 20, (written, asked)
-        traffic, nemesis = await watch(trio, seconds=60, pause_s=1.0, seed=seed)
+        traffic, nemesis = await watch(trio, seconds=60, pause_s=1.0, groups=DENSE, seed=seed)
         record_property(f"history {seed}", report(traffic, nemesis))
         assert broken(traffic.history) == []
         assert set(traffic.counts.refused) <= {503}

@@ -39,17 +39,19 @@ class Group:
     readers: int
     writers: int = 1
     twice: bool = False  # each write is followed by another at once, with readers in between
-    kinds: Sequence[str] = (DEFAULT, NO_CACHE, TOKEN, TOKEN)
+    kinds: Sequence[str] = (NO_CACHE, TOKEN, DEFAULT, TOKEN, NO_CACHE)
 
 
-BUSY = Group("busy", 4, write_pause_s=0.1, read_pause_s=0.03, readers=12, writers=3)
-QUIET = Group("quiet", 60, write_pause_s=5 / 60, read_pause_s=0.03, readers=12, twice=True)
+BUSY = Group("busy", 8, write_pause_s=0.05, read_pause_s=0.03, readers=15, writers=6)
+QUIET = Group("quiet", 60, write_pause_s=5 / 60, read_pause_s=0.03, readers=15, twice=True)
 STILL = Group("still", 60, write_pause_s=5 / 60, read_pause_s=0.02, readers=6, twice=True, kinds=(DEFAULT,))
-COLD = Group("cold", 400, write_pause_s=0.2, read_pause_s=0.06, readers=4)
+COLD = Group("cold", 400, write_pause_s=0.2, read_pause_s=0.06, readers=5)
 # For protocols that are wrong in a race: all the time two writes in a row, and everybody reading in between.
 RACING = Group("racing", 40, write_pause_s=0.02, read_pause_s=0.02, readers=8, writers=12, twice=True)
 RACING_STILL = replace(RACING, name="racing still", guests=200, kinds=(DEFAULT,))
 EVERY_GROUP = (BUSY, QUIET, STILL, COLD)
+# As many reads as two cores give.
+DENSE = tuple(replace(group, readers=3 * group.readers, read_pause_s=group.read_pause_s / 2) for group in EVERY_GROUP)
 
 
 @dataclass(slots=True)
