@@ -12,6 +12,9 @@ import pytest
 
 from tests.cli.served import Served
 
+# Each starts servers of its own; on a machine that does everything else beside this, that takes a while.
+pytestmark = pytest.mark.timeout(300)
+
 IDLE = 1_500  # the server's own default would take 1,024 and leave the next one waiting
 FILES = 4_096
 

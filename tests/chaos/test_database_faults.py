@@ -13,6 +13,9 @@ from tests.chaos.grounds import FOR_FOOD, SEALED, Grounds, wait_until
 from tests.chaos.openloop import OpenLoop, Reply, failed, percentile, statuses
 from tests.cli.served import bearer
 
+# Each starts servers of its own; on a machine that does everything else beside this, that takes a while.
+pytestmark = pytest.mark.timeout(300)
+
 RATE = 100
 WRITE_SHARE = 10  # one write in so many questions
 

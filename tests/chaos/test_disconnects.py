@@ -17,6 +17,9 @@ import pytest
 from tests.chaos.grounds import Grounds, wait_until
 from tests.chaos.openloop import Ask, OpenLoop, failed, statuses
 
+# Each starts servers of its own; on a machine that does everything else beside this, that takes a while.
+pytestmark = pytest.mark.timeout(300)
+
 CUTTERS = 4
 CUT_AFTER_MAX_S = 0.03  # of a request that takes a few milliseconds: before, in and after its work
 IDLE_S = 1.0

@@ -16,6 +16,9 @@ from loadtests.bench import wire
 from tests.chaos.grounds import PROPERTY, Grounds, wait_until
 from tests.chaos.openloop import OpenLoop, failed, statuses
 
+# Each starts servers of its own; on a machine that does everything else beside this, that takes a while.
+pytestmark = pytest.mark.timeout(300)
+
 SLOW_READERS = 50
 ITEMS = 400  # of a batch whose answer does not fit into what the kernel keeps for a connection
 SIP_BYTES, SIP_S = 32_768, 0.02

@@ -14,6 +14,9 @@ from prefs.cache.local import DELTA_S
 from tests.chaos.grounds import Grounds, wait_until
 from tests.chaos.openloop import Ask, OpenLoop, Reply, failed, percentile, statuses
 
+# Each starts servers of its own; on a machine that does everything else beside this, that takes a while.
+pytestmark = pytest.mark.timeout(300)
+
 CONNECTIONS = 400
 TIMES = 3
 LOCAL = "detail=local"

@@ -12,6 +12,9 @@ import pytest
 from tests.chaos.grounds import Grounds
 from tests.chaos.openloop import OpenLoop, Reply, failed, percentile, statuses
 
+# Each starts servers of its own; on a machine that does everything else beside this, that takes a while.
+pytestmark = pytest.mark.timeout(300)
+
 # A process asks a Redis that is gone three times, as often as it was asking at that moment, and then probes: after 0.1,
 # 0.2, 0.4, 0.8 seconds and then every second. Without a breaker each of hundreds of reads would ask.
 CALLS_MAX = 60
