@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from api import errors
 from api.admission import Admission
 from api.auth import Verifier, load_keys
+from api.direct import DirectEdit
 from api.hot import HotRead
 from api.middleware import BodyLimit, Telemetry
 from api.routes import catalogue, consents, guests, history, operations, preferences, properties, stays
@@ -57,6 +58,7 @@ def create_app(settings: Settings | None = None, house: House | None = None) -> 
     app.state.house = None
     app.hot = HotRead()
     # The one added last is met first.
+    app.add_middleware(DirectEdit)
     app.add_middleware(BodyLimit)
     app.add_middleware(Telemetry)
     app.add_middleware(Admission, at_once=settings.requests_at_once)

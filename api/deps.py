@@ -34,7 +34,7 @@ _bearer = HTTPBearer(
     scheme_name="bearer",
     description="An access token: `typ` at+jwt, with `role`, `surface` and, where the role needs them, `properties`.",
 )
-_IF_MATCH = re.compile(r'(?:W/)?"(\d{1,15})(?:\.[0-9a-f]{1,64})?"')
+IF_MATCH = re.compile(r'(?:W/)?"(\d{1,15})(?:\.[0-9a-f]{1,64})?"')
 
 
 async def get_house(request: Request) -> Any:
@@ -117,6 +117,10 @@ async def read_body(request: Request) -> Any:
 
 async def read_object(data: Annotated[Any, Depends(read_body)]) -> dict[str, Any]:
     """A body whose members a core module judges one by one."""
+    return object_of(data)
+
+
+def object_of(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InvalidEdit([Fault("", "WRONG_TYPE", "the body must be an object")])
     return data
@@ -143,10 +147,15 @@ async def get_once(
 ) -> Once | None:
     if key is None:
         return None
+    scope = request.scope
+    return once_of(caller, key, request.method, scope["path"], scope["query_string"], await request.body())
+
+
+def once_of(caller: Caller, key: str, method: str, path: str, query: bytes, body: bytes) -> Once:
     said = hashlib.sha256()
-    for part in (request.method.encode(), request.scope["path"].encode(), request.scope["query_string"]):
+    for part in (method.encode(), path.encode(), query):
         said.update(len(part).to_bytes(4) + part)
-    said.update(await request.body())
+    said.update(body)
     return Once(f"{caller.role.value}:{caller.subject}", key, said.hexdigest())
 
 
@@ -158,7 +167,7 @@ async def get_if_match(
 ) -> int | None:
     if header is None or header.strip() == "*":
         return None
-    found = _IF_MATCH.fullmatch(header.strip())
+    found = IF_MATCH.fullmatch(header.strip())
     if not found:
         msg = 'must be one ETag as "43.5f2c", or *'
         raise RequestValidationError(
