@@ -67,8 +67,7 @@ class Waiter:
             seen = self.progress
             if silent >= (silent_slices_max or self._silent_slices_max):
                 unit.abandoned = True
-                if self._silent_at != self.progress:
-                    self._silent_at, self._probe_at = self.progress, time.monotonic() + PROBE_S
+                self._silent_at = self.progress
                 raise StoreUnavailable(_SILENT)
 
     def _done(self, task: asyncio.Future[Any]) -> None:

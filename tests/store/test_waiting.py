@@ -8,7 +8,7 @@ import pytest
 
 from prefs.core.errors import StoreUnavailable
 from prefs.store.engines import Unit
-from prefs.store.waiting import Waiter
+from prefs.store.waiting import PROBE_S, Waiter
 
 FAILURES_MAX = 40
 
@@ -53,3 +53,23 @@ async def test_answers_to_others_keep_a_caller_waiting() -> None:
         await waiter.wait(_answers)
 
     assert await slow == "late"
+
+
+async def test_after_silence_one_finds_out_and_nobody_else_waits() -> None:
+    waiter, asked = Waiter(silent_slices_max=2), 0
+
+    async def ask(_: Unit) -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(30)
+
+    with pytest.raises(StoreUnavailable):
+        await waiter.wait(ask)
+    others = [asyncio.create_task(waiter.wait(ask)) for _ in range(50)]
+    refused = await asyncio.gather(*others, return_exceptions=True)
+    assert asked == 2, "the first, and one of the others to find out"
+    assert all(isinstance(one, StoreUnavailable) for one in refused)
+
+    await asyncio.sleep(PROBE_S)
+    await waiter.wait(_answers)
+    assert await asyncio.gather(*(waiter.wait(_answers) for _ in range(50))) == [None] * 50
