@@ -47,8 +47,8 @@ SERVER_SETTINGS = {
     "idle_in_transaction_session_timeout": str(STATEMENT_TIMEOUT_MS),
     "timezone": "UTC",
     "jit": "off",  # compiling a one-row query costs more than running it
-    # Every statement finds its rows through an index, so a plan is made once a connection: planning the read of one guest
-    # took longer than the read, and for the ids of a big batch it chose to go through whole tables.
+    # Every statement finds its rows by an index, so a plan is made once a connection: to plan the read of one guest
+    # took longer than to read, and for the ids of a big batch the plan was to go through whole tables.
     "plan_cache_mode": "force_generic_plan",
 }
 
