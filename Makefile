@@ -1,6 +1,6 @@
 # Two commands matter: `make run` and `make test`. Both work in a bare clone and set up what they need in .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test prove load bench profile image-test lock openapi format clean
+.PHONY: help setup run check test prove prove-durable prove-faults load bench profile image-test lock openapi format clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8080
@@ -8,11 +8,13 @@ DATA ?= ./data
 BIN := .venv/bin
 # What pytest runs at once; each worker has servers of its own.
 JOBS ?= 2
+# What kills and traces: slower than all other proofs together.
+DURABLE := tests/chaos/test_kill.py tests/chaos/test_fsync.py
 # More words for pytest: make test ARGS="tests/core -x"
 ARGS ?=
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv with exactly the locked packages (PYTHON= chooses the Python)
 	@sh deploy/setup.sh
@@ -30,8 +32,14 @@ check: setup ## Lint, types, layers and the rules of the house; under a minute
 test: setup ## Run the whole suite against real PostgreSQL and Valkey that it starts itself
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not prove" $(ARGS)
 
-prove: setup ## Run the long checks: crashes, soak and the like, for many minutes
-	$(BIN)/python -m pytest -m prove $(ARGS)
+prove: setup ## Prove the cache at length: the model, live histories under faults, planted faults; about 20 minutes
+	$(BIN)/python -m pytest -m prove tests/cache tests/histories $(ARGS)
+
+prove-durable: setup ## Kill servers mid-write again and again, and trace every sync to disk; about half an hour
+	$(BIN)/python -m pytest -m prove $(DURABLE) $(ARGS)
+
+prove-faults: setup ## The other long checks: faults, overload, drain and disconnects at their numbers
+	$(BIN)/python -m pytest -m prove tests --ignore=tests/cache --ignore=tests/histories $(DURABLE:%=--ignore=%) $(ARGS)
 
 load: setup ## Put load on a demo server and write a report
 	$(BIN)/python -m loadtests.run

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 
 import pytest
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.timeout(300)
 # seconds only, so a restart must be rare for the tiers to be seen at work.
 DECK = [EVICT] * 6 + [CUT] * 2 + [DROP] * 2 + [STOP] * 3 + [FREEZE] * 3 + [KILL] + [RESTART]
 HERD = 500
-type Note = Callable[[str, object], None]
+type Tell = Callable[[object], None]
 COLD_RATE = 300
 
 
@@ -56,6 +57,17 @@ def quick_again(trio: Trio) -> Iterator[None]:
     trio.heal()
     yield
     trio.heal()
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Tell:
+    """Shows the figures of a test: those of a long one on the terminal, those of a short one if it fails."""
+
+    def said(words: object) -> None:
+        with capsys.disabled() if request.node.get_closest_marker("prove") else nullcontext():
+            print(words)  # noqa: T201 - the figures of this promise
+
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +106,10 @@ def report(traffic: Traffic, nemesis: Nemesis) -> str:
 # ---------------------------------------------------------------- P1, P2, P3
 
 
-async def test_reads_keep_the_contract_whatever_happens(trio: Trio, record_property: Note) -> None:
+async def test_reads_keep_the_contract_whatever_happens(trio: Trio, tell: Tell) -> None:
     """In small. What was excused was read around writes that said themselves that others might not see them yet."""
     traffic, nemesis = await watch(trio, seconds=16, pause_s=0.35)
-    record_property("history", report(traffic, nemesis))
+    tell(report(traffic, nemesis))
     counts = traffic.counts
 
     assert broken(traffic.history) == []
@@ -111,7 +123,7 @@ async def test_reads_keep_the_contract_whatever_happens(trio: Trio, record_prope
 
 @pytest.mark.prove
 @pytest.mark.timeout(1800)
-async def test_reads_keep_the_contract_at_length(trio: Trio, record_property: Note) -> None:
+async def test_reads_keep_the_contract_at_length(trio: Trio, tell: Tell) -> None:
     """Three times a minute and as long as it takes to have asked often enough."""
     asked: Counter[str] = Counter()
     done: Counter[str] = Counter()
@@ -120,7 +132,7 @@ async def test_reads_keep_the_contract_at_length(trio: Trio, record_property: No
         seed += 1
         assert seed <= 20, (written, asked)
         traffic, nemesis = await watch(trio, seconds=60, pause_s=1.0, groups=DENSE, seed=seed)
-        record_property(f"history {seed}", report(traffic, nemesis))
+        tell(report(traffic, nemesis))
         assert broken(traffic.history) == []
         assert set(traffic.counts.refused) <= {503}
         asked += traffic.counts.asked
@@ -133,13 +145,11 @@ async def test_reads_keep_the_contract_at_length(trio: Trio, record_property: No
 # ---------------------------------------------------------------- P5
 
 
-async def test_what_was_withdrawn_is_told_by_nobody(
-    trio: Trio, accepted: dict[str, datetime], record_property: Note
-) -> None:
+async def test_what_was_withdrawn_is_told_by_nobody(trio: Trio, accepted: dict[str, datetime], tell: Tell) -> None:
     withdrawals, nemesis = Withdrawals(trio, guests=8), Nemesis(trio, [EVICT, CUT, DROP, STOP, FREEZE], 0.5)
     async with nemesis.at_work():
         tally = await withdrawals.run(seconds=6, enough=300)
-    record_property("withdrawals", f"{tally.withdrawn} told {dict(tally.judged)}, {len(tally.accepted)} later")
+    tell(f"{tally.withdrawn} told {dict(tally.judged)}, {len(tally.accepted)} later")
     accepted |= tally.accepted
 
     assert tally.leaks == []
@@ -152,12 +162,12 @@ async def test_what_was_withdrawn_is_told_by_nobody(
 @pytest.mark.prove
 @pytest.mark.timeout(900)
 async def test_what_was_withdrawn_is_told_by_nobody_in_twenty_thousand_reads(
-    trio: Trio, accepted: dict[str, datetime], record_property: Note
+    trio: Trio, accepted: dict[str, datetime], tell: Tell
 ) -> None:
     withdrawals, nemesis = Withdrawals(trio, guests=20), Nemesis(trio, DECK, 1.0)
     async with nemesis.at_work():
         tally = await withdrawals.run(seconds=30, enough=20_000)
-    record_property("withdrawals", f"{tally.withdrawn} told {dict(tally.judged)}, {len(tally.accepted)} later")
+    tell(f"{tally.withdrawn} told {dict(tally.judged)}, {len(tally.accepted)} later")
     accepted |= tally.accepted
 
     assert tally.leaks == []
@@ -168,11 +178,11 @@ async def test_what_was_withdrawn_is_told_by_nobody_in_twenty_thousand_reads(
 # ---------------------------------------------------------------- P7
 
 
-async def test_what_is_made_after_it_was_missed_is_found(trio: Trio, record_property: Note) -> None:
+async def test_what_is_made_after_it_was_missed_is_found(trio: Trio, tell: Tell) -> None:
     newcomers, nemesis = Newcomers(trio), Nemesis(trio, [EVICT, CUT], 0.3)
     async with nemesis.at_work():
         tally = await newcomers.run(seconds=4, enough=200)
-    record_property("newcomers", f"{dict(tally.made)}, missed {tally.missed_before}, judged {tally.judged}")
+    tell(f"{dict(tally.made)}, missed {tally.missed_before}, judged {tally.judged}")
 
     assert tally.false == []
     assert tally.judged >= 200
@@ -182,11 +192,11 @@ async def test_what_is_made_after_it_was_missed_is_found(trio: Trio, record_prop
 
 @pytest.mark.prove
 @pytest.mark.timeout(900)
-async def test_what_is_made_is_found_ten_thousand_times(trio: Trio, record_property: Note) -> None:
+async def test_what_is_made_is_found_ten_thousand_times(trio: Trio, tell: Tell) -> None:
     newcomers, nemesis = Newcomers(trio, makers=20), Nemesis(trio, [EVICT, CUT, FREEZE], 0.5)
     async with nemesis.at_work():
         tally = await newcomers.run(seconds=10, enough=10_000)
-    record_property("newcomers", f"{dict(tally.made)}, missed {tally.missed_before}, judged {tally.judged}")
+    tell(f"{dict(tally.made)}, missed {tally.missed_before}, judged {tally.judged}")
 
     assert tally.false == []
     assert tally.judged >= 10_000
@@ -195,9 +205,7 @@ async def test_what_is_made_is_found_ten_thousand_times(trio: Trio, record_prope
 # ---------------------------------------------------------------- P6
 
 
-async def test_a_herd_costs_a_statement_a_process(
-    trio: Trio, postgres_server: PostgresServer, record_property: Note
-) -> None:
+async def test_a_herd_costs_a_statement_a_process(trio: Trio, postgres_server: PostgresServer, tell: Tell) -> None:
     """Five hundred readers at once of a guest whose entry is gone, by PostgreSQL's own account of what it was asked."""
     (guest,) = await asyncio.to_thread(trio.make_guests, 1)
     await asyncio.to_thread(trio.wait_until_warm)
@@ -205,19 +213,19 @@ async def test_a_herd_costs_a_statement_a_process(
         costs = [await stampede(trio, guest, HERD, statements) for _ in range(5)]
         trio.make_late((1.0, 0.02))  # nobody has an answer before all have asked
         costs += [await stampede(trio, guest, HERD, statements) for _ in range(5)]
-    record_property("herd", costs)
+    tell(costs)
 
     assert min(costs) >= 1
     assert max(costs) <= WORKERS
 
 
-async def test_a_redis_that_comes_back_empty_does_not_flood_the_database(trio: Trio, record_property: Note) -> None:
+async def test_a_redis_that_comes_back_empty_does_not_flood_the_database(trio: Trio, tell: Tell) -> None:
     guests = await asyncio.to_thread(trio.make_guests, 200)
     trio.make_late((1.0, 0.03))  # so that reads of the database overlap at all
     for proxy in trio.proxies:
         proxy.most_busy = 0
     statuses = await cold_start(trio, guests, COLD_RATE, seconds=6)
-    record_property("cold", f"{dict(statuses)}, at once {[proxy.most_busy for proxy in trio.proxies]}")
+    tell(f"{dict(statuses)}, at once {[proxy.most_busy for proxy in trio.proxies]}")
 
     assert statuses[200] >= 0.999 * statuses.total()
     assert statuses.total() == 6 * COLD_RATE
