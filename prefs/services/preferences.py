@@ -19,7 +19,7 @@ from prefs.core.resolve import resolve
 from prefs.core.stays import Facts, Stay, current, turns
 from prefs.core.values import escape
 from prefs.core.views import render
-from prefs.ports import Clock, Once, Past, Store, Traced
+from prefs.ports import Clock, Once, Past, Reads, Store, Traced
 from prefs.services.answers import Answer
 from prefs.services.ids import ENTRY, guest_id
 from prefs.services.languages import spoken
@@ -180,10 +180,12 @@ class Preferences:
         if where.kind is ScopeKind.ROOM:
             return await self._press(caller, guest, patch, property=property, language=language)
         kind = _written_as(caller, where, provenance)
-        known, stays = await self.surroundings.reach(caller, guest)
-        catalogue = await self.catalogues.current()
-        facts = await self._facts_of_edit(caller, stays, catalogue, where, property)
-        live = await self._live(facts.stay)
+        place = property or (where.id if where.kind is ScopeKind.PROPERTY else None)
+        seen = await self.surroundings.glimpse(caller, [guest], place, documents=False)
+        known, stays = await self.surroundings.reach(caller, guest, seen)
+        catalogue = await self.catalogues.current(seen)
+        facts = await self._facts_of_edit(caller, stays, catalogue, where, property, seen)
+        live = await seen.live(facts.stay) if facts.stay else ()
         author = Author(caller.role, caller.subject, caller.surface, kind, self.clock.now(), places_of(caller, stays))
 
         def apply(document: Document, past: Past) -> Written:
@@ -270,7 +272,13 @@ class Preferences:
         return Answer(body, document.version, shown.valid_until)
 
     async def _facts_of_edit(
-        self, caller: Caller, stays: Sequence[Stay], catalogue: Catalogue, scope: Scope, property: str | None
+        self,
+        caller: Caller,
+        stays: Sequence[Stay],
+        catalogue: Catalogue,
+        scope: Scope,
+        property: str | None,
+        reads: Reads,
     ) -> Facts:
         """Facts at the place an edit is for. Raises NotFound where the scope names a place that is not theirs."""
         if scope.kind is ScopeKind.STAY:
@@ -280,12 +288,12 @@ class Preferences:
                 raise no_stay()
             place = property or stay.property
             return await self.surroundings.facts(
-                caller, stays, catalogue, property=place, stay=stay.id if place == stay.property else None
+                caller, stays, catalogue, property=place, stay=stay.id if place == stay.property else None, reads=reads
             )
         if scope.kind is ScopeKind.PROPERTY:
-            await self.surroundings.property(scope.id, catalogue)
-            return await self.surroundings.facts(caller, stays, catalogue, property=property or scope.id)
-        return await self.surroundings.facts(caller, stays, catalogue, property=property)
+            await self.surroundings.property(scope.id, catalogue, reads)
+            return await self.surroundings.facts(caller, stays, catalogue, property=property or scope.id, reads=reads)
+        return await self.surroundings.facts(caller, stays, catalogue, property=property, reads=reads)
 
     async def _live(self, stay: Stay | None) -> Sequence[Entry]:
         return await self.store.live(stay) if stay else ()

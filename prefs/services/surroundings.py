@@ -79,9 +79,16 @@ class Surroundings:
         self._properties: OrderedDict[str, tuple[int, int, Mapping[str, Any], Property]] = OrderedDict()
 
     async def glimpse(
-        self, caller: Caller, guests: Sequence[str], property: str | None, reads: Reads | None = None
+        self,
+        caller: Caller,
+        guests: Sequence[str],
+        property: str | None,
+        reads: Reads | None = None,
+        *,
+        documents: bool = True,
     ) -> Glimpse:
-        """All that resolving for these guests takes, asked for at once, whoever may be told of it.
+        """All that resolving for these guests takes, asked for at once, whoever may be told of it; without documents
+        for a write, which reads them itself.
 
         Where only a stay says which property it is, that is not known yet and is asked for later."""
         require_place(caller)
@@ -91,7 +98,7 @@ class Surroundings:
             place = place if place in caller.properties else None
         places = (place,) if place and SCOPE_ID.fullmatch(place) else ()
         known = tuple(dict.fromkeys(map(guest_id, guests)))
-        return await Glimpse.take(reads or self.store, Lookup(known, known, places, True))
+        return await Glimpse.take(reads or self.store, Lookup(known if documents else (), known, places, True))
 
     async def reach(self, caller: Caller, guest: str, reads: Reads | None = None) -> tuple[str, list[Stay]]:
         """The guest's id and stays. Raises NotFound when the caller has no reason to see the guest."""
