@@ -75,8 +75,9 @@ class Names:
         return found
 
 
-def prepare(content: bytes, etag: str, version: int, until: datetime) -> PreparedAnswer:
-    return PreparedAnswer(content, until.timestamp(), etag.encode(), version)
+def prepare(content: bytes, until: datetime, etag: str = "", version: int = 0) -> PreparedAnswer:
+    # Copied: what a serialiser returns may hold on to a buffer two or three times as long.
+    return PreparedAnswer(bytes(memoryview(content)), until.timestamp(), etag.encode(), version)
 
 
 def age_of(reads: Traced | None) -> dict[str, str]:

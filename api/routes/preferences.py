@@ -83,7 +83,7 @@ async def get_preferences(
         and not reads.age_s
         and len(query) + len(given) <= NAME_BYTES_MAX
     ):
-        ready = prepare(content, etag, answer.version, answer.holds_until)
+        ready = prepare(content, answer.holds_until, etag, answer.version)
         name = NAMES.one(name_of(caller, query, given))
         house.tiers.prepare(reads, guest, name, ready, ready.size_bytes)
     return send(
@@ -168,7 +168,7 @@ async def batch_preferences(
             problem = {"problem": problem_of_item(item.problem, request.scope[REQUEST_ID])} if item.problem else {}
             content = bodies[item.guest] = write(item.body | problem)
             if reads and not reads.age_s and item.answer and item.answer.holds_until:
-                ready = PreparedAnswer(content, item.answer.holds_until.timestamp())
+                ready = prepare(content, item.answer.holds_until)
                 tiers.prepare(reads, item.guest, name, ready, ready.size_bytes, asked.property)
     body = b'{"items":[' + b",".join([bodies[guest] for guest in asked.guests]) + b"]}"
     return send(request, body, None, etag_of(None, body), headers=age_of(reads))
