@@ -59,10 +59,10 @@ class Nemesis:
         while True:
             for deed in self._chance.sample(self._deck, len(self._deck)):
                 await asyncio.sleep(self._pause_s * self._chance.uniform(0.5, 1.5))
-                await self._do(deed)
-                self.done[deed] += 1
+                self.done[deed] += await self._do(deed)
 
-    async def _do(self, deed: str) -> None:
+    async def _do(self, deed: str) -> bool:
+        """Whether it could be done: a worker that is gone can be neither stopped nor killed."""
         valkey = self._trio.valkey
         match deed:
             case "evict":
@@ -80,25 +80,32 @@ class Nemesis:
                 await asyncio.sleep(self._chance.uniform(0.05, 0.4))
                 await asyncio.to_thread(valkey.start)
             case "worker stop":
-                await self._freeze(self._trio.process(self._chance.randrange(WORKERS)))
+                return await self._freeze(self._trio.process(self._chance.randrange(WORKERS)))
             case "worker kill":
-                await self._kill(self._chance.randrange(WORKERS))
+                return await self._kill(self._chance.randrange(WORKERS))
+        return True
 
-    async def _freeze(self, worker: psutil.Process | None) -> None:
-        if worker is not None:
-            self._frozen = worker
-            with contextlib.suppress(psutil.NoSuchProcess):
-                worker.suspend()
-                await asyncio.sleep(self._chance.uniform(0.05, 1.0))
-                worker.resume()
-            self._frozen = None
+    async def _freeze(self, worker: psutil.Process | None) -> bool:
+        if worker is None:
+            return False
+        self._frozen = worker
+        try:
+            worker.suspend()
+            await asyncio.sleep(self._chance.uniform(0.05, 1.0))
+            worker.resume()
+        except psutil.NoSuchProcess:
+            return False
+        self._frozen = None
+        return True
 
-    async def _kill(self, number: int) -> None:
+    async def _kill(self, number: int) -> bool:
         """Its supervisor starts another; the deed is done when that one serves."""
         worker = self._trio.process(number)
-        if worker is not None:
-            worker.kill()
-            await asyncio.to_thread(self._trio.workers[number].wait_until_ready)
+        if worker is None:
+            return False
+        worker.kill()
+        await asyncio.to_thread(self._trio.workers[number].wait_until_ready)
+        return True
 
     def _heal(self) -> None:
         if self._frozen is not None:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import datetime
 
 import pytest
@@ -32,6 +33,8 @@ pytestmark = pytest.mark.timeout(300)
 # How often each deed comes in one shuffle of the deck. A Redis that restarted is trusted with entries after ten
 # seconds only, so a restart must be rare for the tiers to be seen at work.
 DECK = [EVICT] * 6 + [CUT] * 2 + [DROP] * 2 + [STOP] * 3 + [FREEZE] * 3 + [KILL] + [RESTART]
+PATIENCE_S = 120.0
+TURNS_MAX = 15
 HERD = 500
 type Tell = Callable[[object], None]
 COLD_RATE = 300
@@ -76,14 +79,37 @@ def accepted() -> dict[str, datetime]:
     return {}
 
 
+@dataclass(frozen=True, slots=True)
+class Least:
+    """What must have happened for a history without faults to mean anything."""
+
+    reads: int  # of each kind
+    tier: int  # answers from each
+    writes: int
+    deeds: int  # of each kind
+
+    def missing(self, traffic: Traffic, nemesis: Nemesis) -> list[str]:
+        counts = traffic.counts
+        had = [
+            *((kind, counts.asked[kind], self.reads) for kind in (DEFAULT, NO_CACHE, TOKEN)),
+            *((tier, counts.tiers[tier], self.tier) for tier in ("local", "shared", "store")),
+            *((deed, nemesis.done[deed], self.deeds) for deed in EVERY_DEED),
+            ("not modified", counts.unchanged, self.tier),
+            ("written", counts.written, self.writes),
+        ]
+        return [f"{name}: {count} of {least}" for name, count, least in had if count < least]
+
+
 async def watch(
-    trio: Trio, seconds: float, pause_s: float, groups: Sequence[Group] = EVERY_GROUP, seed: int = 5
+    trio: Trio, seconds: float, pause_s: float, least: Least, groups: Sequence[Group] = EVERY_GROUP, seed: int = 5
 ) -> tuple[Traffic, Nemesis]:
+    """On until the least has happened, for some minutes."""
     traffic, nemesis = Traffic(trio, groups, seed), Nemesis(trio, DECK, pause_s, seed)
     await asyncio.to_thread(traffic.prepare)
     await asyncio.to_thread(trio.wait_until_warm)
+    given_up_at = time.monotonic() + seconds + PATIENCE_S
     async with nemesis.at_work():
-        await traffic.run(seconds)
+        await traffic.run(seconds, lambda: not least.missing(traffic, nemesis) or time.monotonic() > given_up_at)
     return traffic, nemesis
 
 
@@ -94,10 +120,9 @@ def broken(history: History) -> list[Finding]:
 def report(traffic: Traffic, nemesis: Nemesis) -> str:
     history, counts = traffic.history, traffic.counts
     excused = Counter(found.fault for found in history.findings(DELTA_S))
-    answered = sum(write.version > 0 for write in history.writes)
     return (
         f"{len(history.reads)} reads {dict(counts.asked)}, tiers {dict(counts.tiers)}, 304 {counts.unchanged}; "
-        f"{answered} of {len(history.writes)} writes acknowledged, {counts.degraded} degraded; "
+        f"{counts.written} of {len(history.writes)} writes acknowledged, {counts.degraded} degraded; "
         f"without an answer {counts.unanswered}, refused {dict(counts.refused)}; deeds {dict(nemesis.done)}; "
         f"found {dict(excused)}"
     )
@@ -108,38 +133,32 @@ def report(traffic: Traffic, nemesis: Nemesis) -> str:
 
 async def test_reads_keep_the_contract_whatever_happens(trio: Trio, tell: Tell) -> None:
     """In small. What was excused was read around writes that said themselves that others might not see them yet."""
-    traffic, nemesis = await watch(trio, seconds=16, pause_s=0.35)
+    least = Least(reads=200, tier=50, writes=100, deeds=1)
+    traffic, nemesis = await watch(trio, seconds=16, pause_s=0.35, least=least)
     tell(report(traffic, nemesis))
-    counts = traffic.counts
 
     assert broken(traffic.history) == []
-    assert min(counts.asked[kind] for kind in (DEFAULT, NO_CACHE, TOKEN)) >= 200, counts
-    assert min(counts.tiers[tier] for tier in ("local", "shared", "store")) >= 50, counts
-    assert counts.unchanged >= 20
-    assert sum(write.version > 0 for write in traffic.history.writes) >= 100
-    assert set(nemesis.done) == set(EVERY_DEED), nemesis.done
-    assert set(counts.refused) <= {503}, counts.refused
+    assert least.missing(traffic, nemesis) == []
+    assert set(traffic.counts.refused) <= {503}
 
 
 @pytest.mark.prove
 @pytest.mark.timeout(1800)
 async def test_reads_keep_the_contract_at_length(trio: Trio, tell: Tell) -> None:
-    """Three times a minute and as long as it takes to have asked often enough."""
+    """Three times a minute, and as often more as it takes to have asked enough."""
     asked: Counter[str] = Counter()
-    done: Counter[str] = Counter()
-    written, seed = 0, 0
-    while seed < 3 or written < 10_000 or asked[TOKEN] < 100_000 or asked[NO_CACHE] < 60_000:
-        seed += 1
-        assert seed <= 20, (written, asked)
-        traffic, nemesis = await watch(trio, seconds=60, pause_s=1.0, groups=DENSE, seed=seed)
+    written, turns = 0, 0
+    while turns < 3 or written < 10_000 or asked[TOKEN] < 100_000 or asked[NO_CACHE] < 60_000:
+        turns += 1
+        assert turns <= TURNS_MAX, (written, asked)
+        least = Least(reads=1000, tier=100, writes=200, deeds=1)
+        traffic, nemesis = await watch(trio, seconds=60, pause_s=1.0, least=least, groups=DENSE, seed=turns)
         tell(report(traffic, nemesis))
         assert broken(traffic.history) == []
+        assert least.missing(traffic, nemesis) == []
         assert set(traffic.counts.refused) <= {503}
         asked += traffic.counts.asked
-        done += nemesis.done
-        written += sum(write.version > 0 for write in traffic.history.writes)
-
-    assert min(done[deed] for deed in EVERY_DEED) >= 3
+        written += traffic.counts.written
 
 
 # ---------------------------------------------------------------- P5
@@ -210,9 +229,9 @@ async def test_a_herd_costs_a_statement_a_process(trio: Trio, postgres_server: P
     (guest,) = await asyncio.to_thread(trio.make_guests, 1)
     await asyncio.to_thread(trio.wait_until_warm)
     with Statements(postgres_server) as statements:
-        costs = [await stampede(trio, guest, HERD, statements) for _ in range(5)]
+        costs = [await stampede(trio, guest, HERD, statements) for _ in range(3)]
         trio.make_late((1.0, 0.02))  # nobody has an answer before all have asked
-        costs += [await stampede(trio, guest, HERD, statements) for _ in range(5)]
+        costs += [await stampede(trio, guest, HERD, statements) for _ in range(3)]
     tell(costs)
 
     assert min(costs) >= 1

@@ -14,7 +14,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from prefs.cache.loader import Freshness
@@ -51,7 +51,10 @@ RACING = Group("racing", 40, write_pause_s=0.02, read_pause_s=0.02, readers=8, w
 RACING_STILL = replace(RACING, name="racing still", guests=200, kinds=(DEFAULT,))
 EVERY_GROUP = (BUSY, QUIET, STILL, COLD)
 # As many reads as two cores give.
-DENSE = tuple(replace(group, readers=3 * group.readers, read_pause_s=group.read_pause_s / 2) for group in EVERY_GROUP)
+DENSE = tuple(
+    replace(group, readers=3 * group.readers, read_pause_s=group.read_pause_s / 2, writers=3 * group.writers)
+    for group in EVERY_GROUP
+)
 
 
 @dataclass(slots=True)
@@ -63,6 +66,7 @@ class Counts:
     refused: Counter[int] = field(default_factory=Counter)  # answers that are neither 200 nor 304
     unanswered: int = 0
     unchanged: int = 0
+    written: int = 0  # acknowledged
     degraded: int = 0
     unfenced: int = 0
 
@@ -79,6 +83,7 @@ class Traffic:
         self._tokens: dict[str, str] = {}
         self._guests: dict[str, list[str]] = {}
         self._over = 0.0
+        self._enough: Callable[[], bool] = lambda: True
 
     def prepare(self) -> None:
         """Make the guests; what a guest says before the first write counts as written too."""
@@ -89,9 +94,10 @@ class Traffic:
                 self._tokens[guest] = self._trio.guest_token(guest)
                 self.history.writes.append(Write(guest, begun_at, "", time.monotonic(), 1))
 
-    async def run(self, seconds: float) -> History:
+    async def run(self, seconds: float, enough: Callable[[], bool] = lambda: True) -> History:
+        """For so long, and on until enough has happened: a slow machine takes longer to show as much."""
         self._trio.make_late()
-        self._over = time.monotonic() + seconds
+        self._over, self._enough = time.monotonic() + seconds, enough
         work = []
         for group in self._groups:
             kinds = itertools.cycle(group.kinds)
@@ -105,6 +111,9 @@ class Traffic:
             await asyncio.sleep(0)  # a transport is closed a turn after it was told to
         return self.history
 
+    def _goes_on(self) -> bool:
+        return time.monotonic() < self._over or not self._enough()
+
     def _caller(self) -> Caller:
         self._callers.append(Caller(self._trio.ports))
         return self._callers[-1]
@@ -115,7 +124,7 @@ class Traffic:
         caller, guests = self._caller(), self._guests[group.name]
         known: dict[str, tuple[str, str]] = {}  # the entity tag this reader saw last of a guest, and what it stood for
         newest: Counter[str] = Counter()
-        while time.monotonic() < self._over:
+        while self._goes_on():
             guest = self._chance.choice(guests)
             await self.read(caller, self._chance.randrange(WORKERS), guest, kind, newest, known)
             await asyncio.sleep(group.read_pause_s * 2 * self._chance.random())
@@ -175,7 +184,7 @@ class Traffic:
     async def _write_on(self, group: Group) -> None:
         caller, guests = self._caller(), self._guests[group.name]
         probes = [self._caller() for _ in range(2 * WORKERS)]
-        while time.monotonic() < self._over:
+        while self._goes_on():
             guest, worker = self._chance.choice(guests), self._chance.randrange(WORKERS)
             version = await self._write(caller, worker, guest)
             if version and NO_CACHE in group.kinds:
@@ -207,6 +216,7 @@ class Traffic:
             kind = NO_CACHE if number < WORKERS and NO_CACHE in group.kinds else DEFAULT
             while not writing.done():
                 await self.read(probes[number], number % WORKERS, guest, kind, Counter())
+                await asyncio.sleep(0.002)
 
         await asyncio.gather(*(look(number) for number in range(2 * WORKERS)))
         if (version := await writing) and NO_CACHE in group.kinds:
@@ -223,6 +233,7 @@ class Traffic:
             return 0
         write.ended_at, write.version = time.monotonic(), answer.version
         write.degraded, write.unfenced = answer.coherence == "degraded", answer.coherence == "unfenced"
+        self.counts.written += 1
         self.counts.degraded += write.degraded
         self.counts.unfenced += write.unfenced
         return answer.version
