@@ -194,14 +194,15 @@ def test_p16_and_p17_at_their_numbers(grounds: Grounds, fault: str, capsys: pyte
 def test_what_hangs_on_a_consent_is_withheld_after_a_minute(grounds: Grounds) -> None:
     """It may have been withdrawn meanwhile, where nobody could tell us."""
     known = grounds.guests[0]
-    assert SEALED in grounds.read(known).json()["preferences"]
+    own = bearer(grounds.token_of(known))
+    assert grounds.http.get(grounds.path(known), headers=own).json()["preferences"][SEALED]["status"] == "applied"
     grounds.sql.hung = True
     grounds.redis.refuse()
     began = time.monotonic()
     while time.monotonic() < began + CONSENT_S + 4:
         sent = time.monotonic()
-        told = grounds.read(known)
-        assert told.status_code == 200
+        told = grounds.http.get(grounds.path(known), headers=own)
+        assert told.status_code == 200, told.text
         status = told.json()["preferences"][SEALED]["status"]
         if sent > began + CONSENT_S + 1:
             assert status == "withheld_no_consent"
