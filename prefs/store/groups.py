@@ -112,10 +112,10 @@ class GroupWriter:
             run("COMMIT")
 
     def _one(self, job: Job, connection: Connection, run: Any, alone: bool) -> None:
+        if not alone:
+            run("SAVEPOINT own")
         try:
             job.unit.check()
-            if not alone:
-                run("SAVEPOINT own")
             job.outcome = job.work(connection)
             job.unit.check()
         except LIBRARY_ERRORS as error:
