@@ -7,21 +7,36 @@ the tables that are asked for take part. Rows come in no order, and are put in o
 Python as in SQL.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, FromClause, Select, cast, literal_column, null, select, union_all
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    FromClause,
+    Select,
+    cast,
+    literal_column,
+    null,
+    select,
+    type_coerce,
+    union_all,
+)
+from sqlalchemy.types import NullType
 
 from prefs.core.entries import Consent, Document, Entry, Identifier
 from prefs.core.stays import Party, Stay, StayStatus
 from prefs.ports import Found, Lodging, Lookup, Record
 from prefs.store import records
+from prefs.store.json_text import load
 from prefs.store.statements import Among
 from prefs.store.tables import (
     CONSENT,
     ENTRY,
+    EPOCH,
     EXTENSION,
     EXTENSION_VERSION,
     GUEST,
@@ -31,8 +46,11 @@ from prefs.store.tables import (
     STAY,
 )
 
-_WIDTH = len(ENTRY.c)
-_PADDING = {column.name: cast(null(), column.type) for column in (*ENTRY.c, STAY.c.adults, STAY.c.children)}
+# Without the types' own processing of results, most of which would be of padding: `_Rows` does what is left of it.
+_PADDING = {
+    column.name: type_coerce(cast(null(), column.type), NullType())
+    for column in (*ENTRY.c, STAY.c.adults, STAY.c.children)
+}
 
 _in_order = attrgetter("key", "id")
 _by_arrival = attrgetter("arrival", "id")
@@ -40,7 +58,8 @@ _by_arrival = attrgetter("arrival", "id")
 
 def _arm(letter: str, table: FromClause, /, **columns: Any) -> Select[Any]:
     kind: Any = literal_column(f"'{letter}'").label("kind")
-    padded = (columns.get(name, empty).label(name) for name, empty in _PADDING.items())
+    raw = {name: type_coerce(column, NullType()) for name, column in columns.items()}
+    padded = (raw.get(name, empty).label(name) for name, empty in _PADDING.items())
     return select(kind, *padded).select_from(table)
 
 
@@ -103,19 +122,57 @@ def _statement(documents: bool, stays: bool, properties: bool, extensions: bool)
     return union_all(*arms)
 
 
+class _Rows:
+    """The rows of one read by their letters, and what is left to do to moments and JSON on this engine: the driver of
+    PostgreSQL reads JSON itself, SQLite gives text (but a number as a number) and microseconds since 1970."""
+
+    def __init__(self, rows: Sequence[Any], dialect: str) -> None:
+        sqlite = dialect == "sqlite"
+        self.moment: Callable[[Any], datetime] = _moment_of_sqlite if sqlite else _moment_of_postgresql
+        self.data: Callable[[Any], Any] = _data_of_sqlite if sqlite else _same
+        self._by_letter: dict[str, list[Any]] = {}
+        for row in rows:
+            self._by_letter.setdefault(row[0], []).append(row)
+
+    def of(self, letter: str) -> Sequence[Any]:
+        return self._by_letter.get(letter, ())
+
+    def entry(self, row: Any) -> Entry:
+        (_, guest, id, key, value, strength, scope_kind, scope_id, context) = row[:9]
+        (provenance, actor, surface, stated_at, source, version, expires_at, entered) = row[9:17]
+        named = (guest, id, key, self.data(value), strength, scope_kind, scope_id, self.data(context))
+        expires = None if expires_at is None else self.moment(expires_at)
+        known = (provenance, actor, surface, self.moment(stated_at), source, version, expires, self.data(entered))
+        return records.entry_of(named + known)
+
+
+def _moment_of_sqlite(stored: int) -> datetime:
+    return EPOCH + timedelta(microseconds=stored)
+
+
+def _moment_of_postgresql(stored: datetime) -> datetime:
+    return stored.astimezone(UTC)
+
+
+def _data_of_sqlite(stored: Any) -> Any:
+    return load(stored) if isinstance(stored, str) else stored
+
+
+def _same(stored: Any) -> Any:
+    return stored
+
+
 def read(connection: Connection, wanted: Lookup) -> Found:
     """What is asked for, of one moment, in one statement. Ids that cannot be stored must not be asked for."""
     asked = bool(wanted.documents), bool(wanted.stays), bool(wanted.properties), wanted.extensions
-    rows: dict[str, list[Any]] = {letter: [] for letter in "gecislpxv"}
-    if any(asked):
-        given = {"guests": wanted.documents, "lodgers": wanted.stays, "properties": wanted.properties}
-        parameters = {name: list(ids) for name, ids in given.items() if ids}
-        for row in connection.execute(_statement(*asked), parameters).all():
-            rows[row[0]].append(row)
+    given = {"guests": wanted.documents, "lodgers": wanted.stays, "properties": wanted.properties}
+    parameters = {name: list(ids) for name, ids in given.items() if ids}
+    told = connection.execute(_statement(*asked), parameters).all() if any(asked) else ()
+    rows = _Rows(told, connection.dialect.name)
     return Found(
         _documents(rows),
         _lodgings(wanted.stays, rows),
-        {row.id: Record(row.id, row.value, row.version) for row in rows["p"]},
+        {row.id: Record(row.id, rows.data(row.value), row.version) for row in rows.of("p")},
         _extensions(rows) if wanted.extensions else None,
     )
 
@@ -124,16 +181,17 @@ def document(connection: Connection, guest: str) -> Document | None:
     return read(connection, Lookup((guest,))).documents.get(guest)
 
 
-def _documents(rows: Mapping[str, Sequence[Any]]) -> dict[str, Document]:
+def _documents(rows: _Rows) -> dict[str, Document]:
     entries: dict[str, list[Entry]] = {}
     identifiers: dict[str, list[Identifier]] = {}
     consents: dict[str, list[Consent]] = {}
-    for row in rows["e"]:
-        entries.setdefault(row[1], []).append(records.entry_of(row[1 : _WIDTH + 1]))
-    for row in rows["i"]:
+    moment = rows.moment
+    for row in rows.of("e"):
+        entries.setdefault(row[1], []).append(rows.entry(row))
+    for row in rows.of("i"):
         identifiers.setdefault(row[1], []).append(Identifier(row.key, row.id))
-    for row in rows["c"]:
-        consents.setdefault(row[1], []).append(Consent(row.key, row.stated_at, row.actor, row.surface))
+    for row in rows.of("c"):
+        consents.setdefault(row[1], []).append(Consent(row.key, moment(row.stated_at), row.actor, row.surface))
     return {
         row.guest_id: Document(
             row.guest_id,
@@ -142,34 +200,33 @@ def _documents(rows: Mapping[str, Sequence[Any]]) -> dict[str, Document]:
             tuple(sorted(identifiers.get(row.guest_id, ()))),
             tuple(sorted(consents.get(row.guest_id, ()), key=attrgetter("purpose"))),
             row.id,
-            row.stated_at,
-            row.expires_at,
+            moment(row.stated_at),
+            moment(row.expires_at),
         )
-        for row in rows["g"]
+        for row in rows.of("g")
     }
 
 
-def _lodgings(guests: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> dict[str, Lodging]:
+def _lodgings(guests: Sequence[str], rows: _Rows) -> dict[str, Lodging]:
     stays: dict[str, list[Stay]] = {guest: [] for guest in guests}
     live: dict[str, dict[str, list[Entry]]] = {}
-    for row in rows["s"]:
-        party = None if row.adults is None else Party(row.adults, row.children)
-        status = StayStatus(row.strength)
-        found = Stay(
-            row.id,
-            row.guest_id,
-            row.key,
-            row.stated_at,
-            row.expires_at,
-            row.scope_id,
-            row.source,
-            party,
-            status,
-            row.version,
+    for row in rows.of("s"):
+        stays[row.guest_id].append(
+            Stay(
+                row.id,
+                row.guest_id,
+                row.key,
+                rows.moment(row.stated_at),
+                rows.moment(row.expires_at),
+                row.scope_id,
+                row.source,
+                None if row.adults is None else Party(row.adults, row.children),
+                StayStatus(row.strength),
+                row.version,
+            )
         )
-        stays[row.guest_id].append(found)
-    for row in rows["l"]:
-        live.setdefault(row.guest_id, {}).setdefault(row.id, []).append(records.entry_from_json(row.value))
+    for row in rows.of("l"):
+        live.setdefault(row.guest_id, {}).setdefault(row.id, []).append(records.entry_from_json(rows.data(row.value)))
     return {
         guest: Lodging(
             tuple(sorted(of_guest, key=_by_arrival)),
@@ -179,7 +236,7 @@ def _lodgings(guests: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> dict[
     }
 
 
-def _extensions(rows: Mapping[str, Sequence[Any]]) -> tuple[int, list[Record]]:
-    version = rows["v"][0].version if rows["v"] else 0
-    found = [Record(row.id, row.value, row.version) for row in rows["x"]]
+def _extensions(rows: _Rows) -> tuple[int, list[Record]]:
+    version = rows.of("v")[0].version if rows.of("v") else 0
+    found = [Record(row.id, rows.data(row.value), row.version) for row in rows.of("x")]
     return version, sorted(found, key=attrgetter("id"))

@@ -17,7 +17,6 @@ from prefs.core.entries import (
     Document,
     Entered,
     Entry,
-    Identifier,
     Provenance,
     ProvenanceKind,
     Scope,
@@ -145,21 +144,6 @@ def _moment(text: str) -> datetime:
 # ---------------------------------------------------------------- documents and changes
 
 
-def document_of(
-    guest: Any, entries: Sequence[Entry], identifiers: Sequence[Identifier], consents: Sequence[Consent]
-) -> Document:
-    return Document(
-        guest=guest.id,
-        version=guest.version,
-        entries=tuple(entries),
-        identifiers=tuple(identifiers),
-        consents=tuple(consents),
-        display_name=guest.display_name,
-        created_at=guest.created_at,
-        updated_at=guest.updated_at,
-    )
-
-
 def consent_columns(guest: str, consent: Consent) -> Columns:
     return {
         "guest_id": guest,
@@ -168,10 +152,6 @@ def consent_columns(guest: str, consent: Consent) -> Columns:
         "actor": consent.actor,
         "surface": consent.surface,
     }
-
-
-def consent_of(row: Any) -> Consent:
-    return Consent(row.purpose, row.granted_at, row.actor, row.surface)
 
 
 def settle(written: Written, before: Document | None, guest: str) -> tuple[Document, Change]:
