@@ -3,8 +3,12 @@
 `PRAGMA data_version` on a connection of its own changes with every commit of any other connection, of this process or
 another. Asking costs some three microseconds and no lock; so a write is seen by the very next read, whoever made it,
 and no message, heartbeat or fence is needed. Each commit distrusts everything that is kept: embedded houses are small.
+
+One look serves every read of a round of the event loop. That is no less exact: the end of the round is put into the
+loop's queue before the look, so whatever runs until then was in the queue, and so had been asked, before the look.
 """
 
+from asyncio import get_running_loop
 from pathlib import Path
 
 import pysqlite3.dbapi2 as sqlite
@@ -26,9 +30,20 @@ class EmbeddedTier(LocalTier):
         self._connection = sqlite.connect(address, uri=True, isolation_level=None, timeout=0)
         self._ask = self._connection.cursor().execute
         self._seen = _UNKNOWN
+        self._looked = False
 
     def attend(self) -> None:
         """Before every run of reads, and of loads: a commit during a load distrusts what it brings."""
+        if self._looked:
+            return
+        get_running_loop().call_soon(self._end_round)  # before the look: see above
+        self._looked = True
+        self._look()
+
+    def _end_round(self) -> None:
+        self._looked = False
+
+    def _look(self) -> None:
         try:
             seen: int = self._ask("PRAGMA data_version").fetchone()[0]
         except sqlite.Error:

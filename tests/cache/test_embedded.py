@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import pysqlite3.dbapi2 as sqlite
 import pytest
 
+from prefs.cache.embedded import EmbeddedTier
 from prefs.cache.loader import Freshness, Tier
 from prefs.cache.read_through import CachedStore, embedded
 from prefs.migrations import migrate
@@ -16,6 +21,7 @@ from prefs.store.sql import SqlStore
 from tests.cache.watched import Watched
 from tests.store.samples import SetClock, born, document, entry, name, newborn, put
 
+SHARED = {"check_same_thread": False}
 ROOT = Path(__file__).resolve().parents[2]
 
 WRITER = """
@@ -113,3 +119,66 @@ async def test_what_was_read_during_a_write_is_not_kept(store: CachedStore, watc
 
     assert (await document(store, guest)).version == 2
     await other.close()
+
+
+async def test_one_look_serves_a_round_of_the_loop_and_no_other(store: CachedStore) -> None:
+    guest, local = await born(store), store._local
+    assert isinstance(local, EmbeddedTier)
+    looks, ask = 0, local._ask
+
+    def counted(statement: str) -> Any:
+        nonlocal looks
+        looks += 1
+        return ask(statement)
+
+    await store.get(guest)
+    await asyncio.sleep(0)
+    local._ask = counted
+    for _ in range(50):
+        assert store.prepared(guest, "kiosk") is None
+    assert looks == 1
+    await asyncio.sleep(0)
+    store.prepared(guest, "kiosk")
+    assert looks == 2
+
+
+async def test_who_was_told_of_a_commit_never_hears_of_a_look_before_it(store: CachedStore, path: Path) -> None:
+    """A thread commits and then puts a question into the loop's queue, while the loop is full of other questions."""
+    guest, loop = await born(store), asyncio.get_running_loop()
+    key, local, done = "g:" + guest, store._local, asyncio.Event()
+    assert local is not None
+    late, kept_again = list[int](), 0
+    reading, writing = (sqlite.connect(str(path), isolation_level=None, timeout=10, **SHARED) for _ in range(2))
+
+    def ask(committed: int) -> None:
+        local.attend()
+        kept = local.fresh(key)
+        if kept is not None and int(kept.held) < committed:
+            late.append(committed)
+
+    def commit() -> None:
+        for number in range(500):
+            writing.execute("UPDATE guest SET display_name = ?", (str(number),))
+            loop.call_soon_threadsafe(ask, number)
+            time.sleep(random.random() / 1000)
+        loop.call_soon_threadsafe(done.set)
+
+    async def read() -> None:
+        nonlocal kept_again
+        while not done.is_set():
+            local.attend()
+            await asyncio.sleep(0)
+            if random.random() > 0.1:
+                continue  # mostly nobody loads, and what lies there is told
+            local.attend()
+            expected = local.expect(key)
+            name = reading.execute("SELECT display_name FROM guest").fetchone()[0]
+            number = int(name) if name.isdigit() else -1
+            kept_again += local.keep(key, expected, b"%d" % number, 1, local.namespace) is not None
+            await asyncio.sleep(0)
+
+    writing.execute("UPDATE guest SET display_name = '-1'")
+    await asyncio.gather(asyncio.to_thread(commit), read(), read(), read())
+    reading.close()
+    writing.close()
+    assert late == [] and kept_again > 100
