@@ -159,7 +159,7 @@ class Catalogue:
     Immutable by convention: `extended` returns a new one. `standing` maps a key to the keys that stand for it.
     """
 
-    __slots__ = ("_ordered", "areas", "definitions", "groups", "labels", "standing", "version")
+    __slots__ = ("_ordered", "_visible", "areas", "definitions", "groups", "labels", "standing", "version")
 
     def __init__(
         self,
@@ -177,6 +177,9 @@ class Catalogue:
         )
         self.definitions: dict[str, Definition] = {definition.key: definition for definition in ranked}
         self._ordered = tuple(ranked)
+        self._visible: dict[str, tuple[Definition, ...]] = {
+            surface: tuple(d for d in ranked if surface in d.surfaces) for surface in SURFACES
+        }
         self.groups = tuple(groups)
         self.labels: dict[str, Labels] = dict(labels or {})
         self.version = version
@@ -197,7 +200,7 @@ class Catalogue:
 
     def visible_to(self, surface: str) -> tuple[Definition, ...]:
         """Definitions a surface may see anything of, in catalogue order."""
-        return tuple(d for d in self._ordered if surface in d.surfaces)
+        return self._visible.get(surface, ())
 
     def extended(self, definitions: Iterable[Definition], labels: Mapping[str, Labels], version: int) -> "Catalogue":
         """This catalogue with definitions added or replaced and labels laid over, at a new version."""

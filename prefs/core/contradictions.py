@@ -36,18 +36,23 @@ def crowded_groups(
     catalogue: Catalogue, entries: Iterable[Entry], changes: Sequence[KeyChange], at: datetime
 ) -> list[Fault]:
     """Groups that the added entries fill beyond their maximum, judged per scope, context and class."""
+    candidates = [
+        (group, added)
+        for group in catalogue.groups
+        for added in (entry for change in changes for entry in change.added)
+        if any(_stands_for_member(member, added) for member in group.members)
+    ]
+    if not candidates:
+        return []  # nearly always: most keys are in no group
     standing = [e for e in entries if not expired(e, at) and _positive_value(catalogue, e)]
     faults = []
-    for group in catalogue.groups:
-        for added in (entry for change in changes for entry in change.added):
-            if not any(_stands_for_member(member, added) for member in group.members):
-                continue
-            near = [e for e in standing if (e.scope, e.context) == (added.scope, added.context)]
-            near = [e for e in near if level_of(e.provenance.kind) == level_of(added.provenance.kind)]
-            held = [m for m in group.members if any(_stands_for_member(m, e) for e in near)]
-            if len(held) > group.maximum:
-                detail = f"at most {group.maximum} of {', '.join(held)} can stand together. {group.reason}".strip()
-                faults.append(Fault(f"/{escape(added.key)}", "EXCLUSIVE", detail))
+    for group, added in candidates:
+        near = [e for e in standing if (e.scope, e.context) == (added.scope, added.context)]
+        near = [e for e in near if level_of(e.provenance.kind) == level_of(added.provenance.kind)]
+        held = [m for m in group.members if any(_stands_for_member(m, e) for e in near)]
+        if len(held) > group.maximum:
+            detail = f"at most {group.maximum} of {', '.join(held)} can stand together. {group.reason}".strip()
+            faults.append(Fault(f"/{escape(added.key)}", "EXCLUSIVE", detail))
     return list(dict.fromkeys(faults))
 
 
