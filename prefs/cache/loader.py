@@ -27,6 +27,7 @@ from prefs.ports import Record, Store
 
 LOADS_MAX = 8  # statements at once: with the shared tier gone, misses queue here and not at the database
 BUSY_WAIT_S = 0.005
+_SILENT = "The database does not answer."
 PACKED = frozenset((GUEST, STAYS))  # what belongs to one guest; the rest is few, and in every answer
 
 
@@ -261,7 +262,12 @@ class Loader:
             return {}
         async with self._turns:
             if not self._circuit.admits():
-                raise StoreUnavailable("The database does not answer.")
+                raise StoreUnavailable(_SILENT)
+            if not self._circuit.closed:
+                probe = asyncio.ensure_future(self._probe())
+                self._flights.add(probe)
+                probe.add_done_callback(self._flights.discard)
+                raise StoreUnavailable(_SILENT)
             try:
                 found = await self._inner.look_up(lookup_of(keys))
             except StoreUnavailable:
@@ -273,6 +279,18 @@ class Loader:
             self._circuit.succeeded()
         values = {key: value_in(found, key) for key in keys}
         return {key: (value, version_of(value)) for key, value in values.items()}
+
+    async def _probe(self) -> None:
+        """Whether the store is back is found out on nobody's time."""
+        try:
+            await self._inner.ping()
+        except StoreUnavailable:
+            self._circuit.failed()
+        except BaseException:
+            self._circuit.withdrew()
+            raise
+        else:
+            self._circuit.succeeded()
 
     async def close(self) -> None:
         """Let what is in the air land."""

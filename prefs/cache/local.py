@@ -316,8 +316,10 @@ class LocalTier:
         self._begin(namespace, "subscribed")
 
     def distrust(self, reason: str = "lost") -> None:
-        """Something may have been missed: nothing is fresh, and nothing that is being loaded will be."""
-        self._begin("", reason)
+        """Something may have been missed: nothing is fresh, and nothing that is being loaded will be. Said once: where
+        nobody listens, what is loaded is kept for when the store is gone, each time that listening fails again."""
+        if self._namespace:
+            self._begin("", reason)
 
     def _begin(self, namespace: str, reason: str) -> None:
         with self._lock:

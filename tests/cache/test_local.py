@@ -12,6 +12,7 @@ import pytest
 from prefs.cache.codec import encode
 from prefs.cache.local import (
     DELTA_S,
+    ENDED_MAX,
     NEGATIVE_TTL_S,
     PREPARED_MAX,
     STALE_MAX_S,
@@ -145,6 +146,24 @@ def test_a_lost_connection_distrusts_everything_for_good(tier: LocalTier, time: 
     assert tier.trusted()
     assert tier.fresh(KEY) is None
     assert tier.stale(KEY) is not None
+
+
+def test_what_is_loaded_while_nobody_listens_is_kept_for_when_the_store_is_gone(tier: LocalTier, time: Time) -> None:
+    """Listening fails again and again meanwhile. Copies of before tell the age that they have."""
+    keep(tier, key="g:gst_2")
+    time.now += 30
+    tier.vouch(time.now)
+    tier.distrust()
+    for _ in range(2 * ENDED_MAX):
+        expected = tier.expect(KEY)
+        tier.distrust()
+        assert not tier.keep(KEY, expected, packed(1), 1, None)
+        assert tier.fresh(KEY) is None
+        assert tier.stale(KEY) is not None
+    time.now += 10
+    known = tier.stale("g:gst_2")
+
+    assert known is not None and known[1] == pytest.approx(10)
 
 
 def test_copies_end_by_themselves(tier: LocalTier, time: Time) -> None:
