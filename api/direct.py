@@ -10,12 +10,13 @@ import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.auth import Verifier
 from api.deps import BODY_TYPES, IF_MATCH, LANGUAGE_LENGTH_MAX, object_of, once_of
-from api.errors import on_prefs_error
+from api.errors import on_http_error, on_prefs_error
 from api.hot import PATH_LENGTH
 from api.prepared import PATH_END, PATH_START, ROUTE
 from api.schemas import strict_json
@@ -72,6 +73,8 @@ class DirectEdit:
             response = told(request, await _edit(asked, scope, body))
         except PrefsError as error:
             response = await on_prefs_error(request, error)
+        except HTTPException as error:  # of a body that turns out to be too large
+            response = await on_http_error(request, error)
         await response(scope, receive, send)
 
 
