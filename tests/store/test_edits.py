@@ -66,6 +66,22 @@ async def test_a_plain_edit_is_one_statement(postgres_place: Place, monkeypatch:
     assert [change.version for change in await store.history(guest, 10)] == [6, 5, 4, 3, 2, 1]
 
 
+async def test_a_write_with_its_key_is_one_statement_too(
+    postgres_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await opened(postgres_place)
+    guest, once = await born(store), Once("caller", name("key"), "f")
+    with ways(monkeypatch) as went:
+        first = await store.write(guest, put("prf_q", 1), once)
+        again = await store.write(guest, put("prf_q", 1), once)
+        postgres_place.clock.move(timedelta(hours=25))
+        later = await store.write(guest, put("prf_r", 2), once)
+
+    assert went == ["whole", "locked", "whole"]
+    assert (again.replayed, again.answer, later.replayed) == (True, first.answer, False)
+    assert (await document(store, guest)).version == 3
+
+
 async def test_what_another_wrote_is_noticed_in_the_statement(
     postgres_place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
