@@ -54,6 +54,7 @@ class Breaker:
             self._open()
 
     def failed(self) -> None:
+        self._metrics.given_up()
         self._failures += 1
         self._slow.append(True)
         if self._open_until is not None:

@@ -34,6 +34,10 @@ class CacheMetrics(Protocol):
         """The circuit to Redis is closed, open or half_open now."""
         ...
 
+    def given_up(self) -> None:
+        """A call to Redis failed or was given up."""
+        ...
+
     def waited(self, seconds: float) -> None:
         """Time until a connection to Redis was free."""
         ...
@@ -64,6 +68,8 @@ class Silence:
 
     def breaker(self, state: str) -> None: ...
 
+    def given_up(self) -> None: ...
+
     def waited(self, seconds: float) -> None: ...
 
     def heard(self, age_s: float) -> None: ...
@@ -81,6 +87,7 @@ _FLIGHT_REQUESTS = Histogram("guestprefs_cache_flight_requests", "Requests serve
 _LEASES = Counter("guestprefs_cache_leases", "Leases asked for after a miss.", ["outcome"])
 _FENCES = Counter("guestprefs_cache_fences", "Fences of writes.", ["outcome"])
 _BREAKER = Gauge("guestprefs_cache_breaker", "The circuit to Redis: 1 for the state it is in.", ["state"])
+_GIVEN_UP = Counter("guestprefs_cache_given_up", "Calls to Redis that failed or were given up.")
 _WAITS = Histogram("guestprefs_cache_wait_seconds", "Waiting for a connection to Redis.", buckets=BUCKETS)
 _HEARD = Histogram("guestprefs_cache_heartbeat_seconds", "Age of a heartbeat when it came back.", buckets=_AGES)
 _DOUBTS = Counter("guestprefs_cache_doubts", "Times that all local entries were distrusted.", ["reason"])
@@ -114,6 +121,9 @@ class PrometheusMetrics:
     def breaker(self, state: str) -> None:
         for name in _STATES:
             _BREAKER.labels(name).set(name == state)
+
+    def given_up(self) -> None:
+        _GIVEN_UP.inc()
 
     def waited(self, seconds: float) -> None:
         _WAITS.observe(seconds)
