@@ -124,11 +124,11 @@ class Grounds:
         return [Ask(label, wire.request(self.path(g), headers=headers, token=self.service), g) for g in self.guests]
 
     def writes(self) -> list[Ask]:
+        """Each writes a value that was not there before."""
+        changing = b'{"%s": %s}' % (KEY.encode(), wire.VALUE)
         return [
-            Ask(
-                "write", wire.request(self.path(guest), "PATCH", {KEY: number % 100}, token=self.token_of(guest)), guest
-            )
-            for number, guest in enumerate(self.guests)
+            Ask("write", wire.request(self.path(guest), "PATCH", changing, token=self.token_of(guest)), guest)
+            for guest in self.guests
         ]
 
     def batch(self) -> Ask:
