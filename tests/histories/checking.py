@@ -6,7 +6,8 @@ token, nor, past the local tier, than what any read had already returned; it mus
 and nothing may be read that nobody had begun to write. A write without an answer may be seen or not: if it is seen, its
 value belongs to one version from then on.
 
-Writes whose answer says `degraded` are excused, and so are writes that say they were `unfenced` from the rule on
+An answer with an `Age` says that the store did not answer and how old it is: it must not be older than that. Writes
+whose answer says `degraded` are excused, and so are writes that say they were `unfenced` from the rule on
 going back; what they excused is counted too, under its own name, so that no excuse goes unseen.
 """
 
@@ -34,6 +35,7 @@ class Read:
     value: Any
     token: int = 0
     tier: str = ""
+    age_s: float = 0.0  # more than 0: the answer said that it is that old, because the store did not answer
 
 
 @dataclass(slots=True)
@@ -96,9 +98,9 @@ class History:
         contents = Contents(self.writes)
         found: list[Finding] = []
         for read in seen:
-            allowed_s = delta_s if read.level is Freshness.DEFAULT else 0.0
+            allowed_s = max(delta_s if read.level is Freshness.DEFAULT else 0.0, read.age_s)
             found += _below("stale", read, read.begun_at - allowed_s, told, all_told)
-            if read.level is not Freshness.DEFAULT:
+            if read.level is not Freshness.DEFAULT and not read.age_s:
                 found += _below("inverted", read, read.begun_at, returned, all_returned)
             if read.version < read.token:
                 found.append(Finding("token", read, read.token))

@@ -15,6 +15,7 @@ HOST = "127.0.0.1"
 PATIENCE_S = 15.0  # beyond any fault here: a longer silence is one
 _VERSION = re.compile(rb"\r\npreferences-version: *(\d+)", re.IGNORECASE)
 _TIER = re.compile(rb"\r\ncache-status: *[^\r]*detail=(\w+)", re.IGNORECASE)
+_AGE = re.compile(rb"\r\nage: *(\d+)", re.IGNORECASE)
 _COHERENCE = re.compile(rb"\r\ncoherence: *(\w+)", re.IGNORECASE)
 
 
@@ -41,6 +42,11 @@ class Answer(NamedTuple):
     def coherence(self) -> str:
         found = _COHERENCE.search(self.head)
         return found[1].decode() if found else ""
+
+    @property
+    def age_s(self) -> float:
+        found = _AGE.search(self.head)
+        return float(found[1]) if found else 0.0
 
     @property
     def etag(self) -> str:

@@ -60,6 +60,12 @@ def test_each_kind_of_fault_is_found(fault: str, reads: list[Read]) -> None:
     assert faults(reads, FIRST, SECOND, THIRD) == {fault: 1}
 
 
+@pytest.mark.parametrize("age_s, found", [(2.0, {}), (1.0, {"stale": 1})])
+def test_an_answer_that_tells_its_age_is_no_older_than_that(age_s: float, found: dict[str, int]) -> None:
+    aged = Read("a", 2.5, 2.6, LINEAR, 1, "", tier="stale", age_s=age_s)
+    assert faults([read(2.2, 2.3, 3, "three"), aged], FIRST, SECOND, THIRD) == found
+
+
 def test_another_guest_is_another_story() -> None:
     elsewhere = Write("b", 0.0, "", 0.1, 1)
     assert faults([Read("b", 1.5, 1.6, LINEAR, 1, "")], FIRST, SECOND, elsewhere) == {}

@@ -159,7 +159,9 @@ class Traffic:
             found = _VALUE.search(answer.body)
             value = found[1].decode() if found else ""
         level = Freshness.SHARED if kind == NO_CACHE else Freshness.DEFAULT
-        self.history.reads.append(Read(guest, begun_at, ended_at, level, answer.version, value, token, answer.tier))
+        self.history.reads.append(
+            Read(guest, begun_at, ended_at, level, answer.version, value, token, answer.tier, answer.age_s)
+        )
         self.counts.asked[kind] += 1
         self.counts.tiers[answer.tier] += 1
         newest[guest] = max(newest[guest], answer.version)
