@@ -23,7 +23,7 @@ class Answer(Protocol):
     @property
     def replayed(self) -> bool: ...
     @property
-    def degraded(self) -> bool: ...
+    def coherence(self) -> str: ...
 
 
 SHARED_HEADERS = {"cache-control": "private, no-cache", "vary": "Authorization, Accept-Language"}
@@ -76,6 +76,6 @@ def send(
 def told(request: Request, answer: Answer, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer of a use case as it is sent."""
     owed = {"idempotency-replayed": "true"} if answer.replayed else {}
-    if answer.degraded:
-        owed["coherence"] = "degraded"
+    if answer.coherence:
+        owed["coherence"] = answer.coherence
     return respond(request, answer.body, answer.version, status=status, headers={**(headers or {}), **owed})

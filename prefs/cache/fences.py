@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from prefs.cache.keys import cacheable
-from prefs.cache.lines import SharedUnavailable
+from prefs.cache.lines import LineLost, SharedUnavailable
 from prefs.cache.local import DELTA_S, TTL_S, LocalTier
 from prefs.cache.metrics import SILENCE, CacheMetrics
 from prefs.cache.shared import ENTRY_TTL_MAX_S, SharedTier
+from prefs.core.changes import Coherence
 from prefs.core.errors import StoreUnavailable
 
 REPAIR_PAUSE_S = 0.1
@@ -32,7 +33,11 @@ class Fenced[T](NamedTuple):
     was told, at the latest `gone_after_s` from now."""
 
     result: T
-    degraded: bool
+    coherence: Coherence
+
+    @property
+    def degraded(self) -> bool:
+        return self.coherence is Coherence.DEGRADED
 
     @property
     def gone_after_s(self) -> float:
@@ -111,14 +116,19 @@ class Fences:
         lifted = await self._lift(writer, keys, written, strict)
         if strict and self._shared is not None:
             await asyncio.sleep((self._local.delta_s if self._local else DELTA_S) + MARGIN_S)
-        return Fenced(result, degraded=not up and not lifted)
+        if up:
+            return Fenced(result, Coherence.WHOLE)
+        return Fenced(result, Coherence.UNFENCED if lifted else Coherence.DEGRADED)
 
     async def _raise(self, writer: str, keys: Sequence[str], purge: bool) -> bool:
         self._forget(keys, 0, purge)
         if self._shared is None or not keys:
             return True
         try:
-            await self._shared.fence(writer, keys, purge=purge)
+            try:
+                await self._shared.fence(writer, keys, purge=purge)
+            except LineLost:  # a connection ended, which says nothing of the server: once more, on another
+                await self._shared.fence(writer, keys, purge=purge)
         except SharedUnavailable:
             self._metrics.fenced("not_raised")
             return False

@@ -37,6 +37,10 @@ class SharedUnavailable(Exception):
     """Redis did not answer, or is not asked because it did not lately. Never leaves this package."""
 
 
+class LineLost(SharedUnavailable):
+    """A connection ended or could not be made; nothing is known of what was said over it."""
+
+
 class Server(NamedTuple):
     """What a line knows of the server at its other end."""
 
@@ -183,7 +187,7 @@ class Lines:
             raise
         except (RedisError, OSError, KeyError, ValueError) as error:
             self._breaker.failed()
-            raise SharedUnavailable(type(error).__name__) from error
+            raise LineLost(type(error).__name__) from error
         self._breaker.succeeded(slowly=slices > patience - 2)
         return answer
 

@@ -330,7 +330,7 @@ def embedded(
 
 
 def _marked(fenced: Fenced[Written]) -> Written:
-    return replace(fenced.result, degraded=True) if fenced.degraded else fenced.result
+    return replace(fenced.result, coherence=fenced.coherence) if fenced.coherence else fenced.result
 
 
 def _committed(fenced: Fenced[Written]) -> Committed:

@@ -40,16 +40,25 @@ class Change:
     note: str = ""
 
 
+class Coherence(StrEnum):
+    """What other processes may still tell after a committed write. `unfenced`: what was before it only until it was
+    answered, but a reader may have heard of both in the wrong order. `degraded`: what was before it, for a while, since
+    they could not be told yet."""
+
+    WHOLE = ""
+    UNFENCED = "unfenced"
+    DEGRADED = "degraded"
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a write decided: the document it leaves and the change that led there; None where nothing changed.
 
     `answer` is JSON data the caller is told; it is kept with the idempotency key so that a repeat hears it again.
-    `degraded`: committed, but other processes could not be told yet, and may tell the version before for a while.
     """
 
     document: Document
     change: Change | None
     answer: dict[str, object]
     replayed: bool = False
-    degraded: bool = False
+    coherence: Coherence = Coherence.WHOLE

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from prefs.core.changes import Coherence
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -13,6 +15,6 @@ class Answer:
     version: int | None = None
     valid_until: datetime | None = None
     replayed: bool = False
-    degraded: bool = False  # committed, but other processes may tell the version before until they hear of it
+    coherence: Coherence = Coherence.WHOLE
     effective_by: datetime | None = None  # done, but until then it may not be seen everywhere
     holds_until: datetime | None = None  # an answer about now is the same until then, unless something is written

@@ -297,4 +297,4 @@ def _show(
 def _answered(written: Written) -> Answer:
     version = written.answer.get("version")
     known = version if isinstance(version, int) else written.document.version
-    return Answer(dict(written.answer), known, replayed=written.replayed, degraded=written.degraded)
+    return Answer(dict(written.answer), known, replayed=written.replayed, coherence=written.coherence)

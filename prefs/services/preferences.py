@@ -382,7 +382,7 @@ def _answered(written: Written) -> Answer:
     body = dict(written.answer)
     version = body.get("version")
     known = version if isinstance(version, int) else written.document.version
-    return Answer(body, known, replayed=written.replayed, degraded=written.degraded)
+    return Answer(body, known, replayed=written.replayed, coherence=written.coherence)
 
 
 def _problem(error: PrefsError) -> dict[str, str]:

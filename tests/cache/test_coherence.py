@@ -23,7 +23,7 @@ from prefs.cache.metrics import Silence
 from prefs.cache.read_through import CachedStore
 from prefs.cache.sealing import Seal
 from prefs.cache.shared import SharedTier
-from prefs.core.changes import Written
+from prefs.core.changes import Coherence, Written
 from prefs.core.entries import Document
 from prefs.core.errors import StoreUnavailable
 from prefs.ports import Apply
@@ -185,7 +185,7 @@ async def test_a_lost_end_of_a_write_leaves_nothing_stale(place: CachedPlace, se
     server.freeze()
     inner.release()
     committed = await writing
-    assert not committed.degraded, "the fence stands, wherever Redis is"
+    assert committed.coherence is Coherence.WHOLE, "the fence stands, wherever Redis is"
     server.thaw()
     versions = [(await document(reader, guest)).version for _ in range(50)]
 
@@ -254,7 +254,9 @@ async def traffic(
                 written = await chance.choice(caches).write(guest, put("prf_a", value))
             except StoreUnavailable:
                 continue
-            write.ended_at, write.version, write.degraded = time.monotonic(), written.document.version, written.degraded
+            write.ended_at, write.version = time.monotonic(), written.document.version
+            write.degraded = written.coherence is Coherence.DEGRADED
+            write.unfenced = written.coherence is Coherence.UNFENCED
             await asyncio.sleep(pause_s * chance.random() * 2)
 
     await asyncio.gather(*(reader(number) for number in range(12)), *(writer(number) for number in range(3)))

@@ -10,6 +10,7 @@ import pytest
 from prefs.cache.loader import LOADS_MAX, Freshness, Tier
 from prefs.cache.metrics import Silence
 from prefs.cache.read_through import CachedStore
+from prefs.core.changes import Coherence
 from prefs.core.errors import StoreUnavailable
 from prefs.migrations import migrate
 from prefs.store.memory import MemoryStore
@@ -84,7 +85,7 @@ async def test_a_redis_that_never_was_costs_nothing_but_speed(open_place: OpenPl
     assert [await read(store, guest) for _ in range(20)] == [Tier.STORE] * 20
     assert await read(store, guest, Freshness.DEFAULT) is Tier.STORE
     assert (await document(store, guest)).version == 11
-    assert all(one.degraded for one in committed)
+    assert all(one.coherence is Coherence.DEGRADED for one in committed)
 
 
 async def test_a_hung_redis_is_given_up_and_found_again(
@@ -159,6 +160,43 @@ async def test_a_slow_or_swallowing_network_is_contained(
 # ---------------------------------------------------------------- writes without Redis
 
 
+async def test_a_write_that_was_told_only_afterwards_says_so(
+    store: CachedStore, server: ValkeyServer, watched: Watched
+) -> None:
+    guest = await newborn_guest(store)
+    await store.get(guest)
+    server.freeze()
+    watched.hold("write")
+    writing = asyncio.ensure_future(store.write(guest, put("prf_a", 1)))
+    await watched.reached.wait()
+    server.thaw()
+    await listening(store)
+    watched.release()
+
+    assert (await writing).coherence is Coherence.UNFENCED
+    assert store._fences.waiting == 0
+
+
+@pytest.mark.parametrize(("cut", "coherence"), [(1, Coherence.WHOLE), (2, Coherence.UNFENCED), (3, Coherence.DEGRADED)])
+async def test_a_connection_that_ends_does_not_cost_the_fence(
+    open_place: OpenPlace, proxy: Proxy, cut: int, coherence: Coherence
+) -> None:
+    """One that ended is made anew, once; what happens to a second one may be the server's fault."""
+    store = await (await open_place("memory", proxy.url)).open_at(Freshness.SHARED)
+    assert store._heartbeat is not None
+    await asyncio.to_thread(store._heartbeat.stop)  # it talks through the proxy too
+    guest = await newborn_guest_unheard(store)
+    proxy.cut = cut
+
+    assert (await store.write(guest, put("prf_a", 1))).coherence is coherence
+
+
+async def newborn_guest_unheard(store: CachedStore) -> str:
+    guest = await born(store)
+    await until_shared(store, guest)
+    return guest
+
+
 async def test_a_write_that_nobody_could_be_told_of_says_so_and_is_told_later(
     place: CachedPlace, store: CachedStore, server: ValkeyServer, notes: Notes
 ) -> None:
@@ -166,7 +204,7 @@ async def test_a_write_that_nobody_could_be_told_of_says_so_and_is_told_later(
     await store.get(guest)
     server.freeze()
     committed = await store.write(guest, put("prf_a", 1))
-    assert committed.degraded
+    assert committed.coherence is Coherence.DEGRADED
     assert store._fences.waiting == 1
 
     server.thaw()
@@ -174,7 +212,7 @@ async def test_a_write_that_nobody_could_be_told_of_says_so_and_is_told_later(
     other = await place.open_at(Freshness.SHARED, inner=store.inner)
     assert (await document(other, guest)).version == 2
     assert notes.fences[-1] == "repaired"
-    assert not (await store.write(guest, put("prf_a", 2))).degraded
+    assert (await store.write(guest, put("prf_a", 2))).coherence is Coherence.WHOLE
 
 
 async def test_a_strict_write_without_redis_writes_nothing(

@@ -70,7 +70,7 @@ class Hasty(CachedStore):
 
     async def withdraw(self, guest: str, apply: Apply, once: Once | None = None) -> Committed:
         written = await self.write(guest, apply, once)
-        return Committed(written, written.degraded, SystemClock().now() - SystemClock().now())
+        return Committed(written, False, SystemClock().now() - SystemClock().now())
 
 
 def _tiered(

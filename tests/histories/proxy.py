@@ -12,8 +12,9 @@ class Proxy:
     """In front of a port of this machine.
 
     `late` is the share of chunks that come up to twice `delay_s` late (1: all of them, by just that much), `swallow`
-    the share of chunks after which a connection hears nothing. A connection is busy from a word of its client to the
-    next word of its server; `most_busy` is how many were at once.
+    the share of chunks after which a connection hears nothing, `cut` how many of the next words of clients end their
+    connection instead of being passed on. A connection is busy from a word of its client to the next word of its
+    server; `most_busy` is how many were at once.
     """
 
     def __init__(self, port: int) -> None:
@@ -26,7 +27,7 @@ class Proxy:
         self.heal()
 
     def heal(self) -> None:
-        self.delay_s, self.late, self.swallow = 0.0, 1.0, 0.0
+        self.delay_s, self.late, self.swallow, self.cut = 0.0, 1.0, 0.0, 0
 
     @property
     def port(self) -> int:
@@ -66,6 +67,9 @@ class Proxy:
         swallowed = False
         try:
             while chunk := await source.read(65536):
+                if asks and self.cut:
+                    self.cut -= 1
+                    break
                 if asks:
                     self._busy.add(client)
                     self.most_busy = max(self.most_busy, len(self._busy))
