@@ -4,6 +4,7 @@ behind."""
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import stat
 import time
@@ -157,6 +158,15 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
             time.sleep(0.05)
         server.wait_until_ready()
         assert server.terminate() == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux knows batch scheduling")
+def test_threads_of_a_worker_do_not_interrupt_each_other(served: Served) -> None:
+    assert served.status("/readyz") == 200
+    workers = [p for p in psutil.Process(served.pid).children(recursive=True) if len(p.threads()) > 2]
+    policies = {os.sched_getscheduler(thread.id) for worker in workers for thread in worker.threads()}
+
+    assert workers and policies == {os.SCHED_BATCH}
 
 
 def alive(process: psutil.Process) -> bool:
