@@ -60,6 +60,14 @@ def test_the_cheapest_round_says_what_an_answer_costs() -> None:
     assert (each_us(0.5, 1_000), math.isnan(each_us(0.5, 0)), math.isnan(each_us(0.0, 9))) == (500.0, True, True)
 
 
+def test_misses_that_the_store_did_not_answer_are_no_misses() -> None:
+    costs = {"miss": {1_000: 100.0, 1_000_000: 110.0}, "miss CPU": {1_000: 90.0, 1_000_000: 95.0}}
+
+    assert Growth("sqlite", costs).finding("miss").counts
+    hit = Growth("sqlite", costs, missed=0.5).finding("miss")
+    assert math.isnan(hit.value) and "50%" in hit.note
+
+
 def test_growth_short_of_a_million_is_shown_and_does_not_count() -> None:
     short = Growth("sqlite", {"hot p99": {1_000: 100.0, 100_000: 110.0}}).finding("hot p99")
     full = Growth("sqlite", {"hot p99": {1_000: 100.0, 1_000_000: 110.0}}).finding("hot p99")
