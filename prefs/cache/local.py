@@ -233,9 +233,11 @@ class LocalTier:
             epoch, doubted_at = (self._epoch, None) if fresh else (_NO_EPOCH, now)
             kept = self._kept.get(key)
             if kept is not None and kept.version == version and kept.held == held:
-                # The same again: what was prepared from it is as right as before.
-                kept.loaded_at, kept.doubted_at, kept.seal = now, doubted_at, seal or kept.seal
-                kept.epoch = epoch
+                # The same again: what was prepared from it is as right as before. A load that nobody vouches for takes
+                # nothing from a copy that is vouched for.
+                if fresh or kept.epoch == _NO_EPOCH:
+                    kept.loaded_at, kept.doubted_at, kept.seal = now, doubted_at, seal or kept.seal
+                    kept.epoch = epoch
             else:
                 self._drop(key)
                 kept = Kept(key, held, version, footprint(held), epoch, now, doubted_at, seal=seal)

@@ -301,6 +301,17 @@ def test_what_is_loaded_again_unchanged_keeps_its_answers(tier: LocalTier, time:
     assert tier.ready(KEY, "kiosk") is None
 
 
+def test_a_load_that_nobody_vouches_for_takes_nothing_from_a_copy(tier: LocalTier) -> None:
+    kept = keep(tier)
+    assert kept
+    tier.prepare(kept, Prepared("kiosk", b"answer", (), 10))
+
+    assert keep(tier, namespace=None) is None
+    assert tier.ready(KEY, "kiosk") is not None
+    assert keep(tier, 2, namespace=None) is None
+    assert tier.ready(KEY, "kiosk") is None, "it says something newer"
+
+
 def test_a_withdrawal_leaves_nothing_unpacked_behind(tier: LocalTier) -> None:
     kept = keep(tier)
     assert kept and tier.value(kept) is not None
