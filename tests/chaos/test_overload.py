@@ -120,10 +120,8 @@ def test_too_much_is_refused_and_the_local_tier_goes_on(grounds: Grounds) -> Non
     check_counts(seen)
     assert grounds.metric("guestprefs_requests_shed_total") - shed >= len(refused(seen.flood))
     assert len(good(seen.flood)) > seen.peak * seen.flood_s / 4, "it goes on working"
-    # What lapses in a flood is refused like anything else until it is read again: seldom, but for a while.
-    assert near(seen) > 0.1, statuses(seen.hot)
-    # Half of the peak that was measured before; whoever shares the machine may have taken some of it since.
-    assert len(good(seen.after)) > 0.6 * len(seen.after) > 0, statuses(seen.after)
+    assert near(seen) > 0.5, statuses(seen.hot)
+    assert len(good(seen.after)) > 0.9 * len(seen.after) > 0, statuses(seen.after)
 
 
 @pytest.mark.prove

@@ -235,9 +235,7 @@ async def test_a_herd_costs_a_statement_a_process(trio: Trio, postgres_server: P
     tell(costs)
 
     assert min(cost.statements for cost in costs) >= 1
-    # A process that got no turn for as long as a lease lasts asks once more; on a busy machine that may happen once.
-    asked = sorted(cost.statements - cost.given_up for cost in costs)
-    assert asked[-2] <= WORKERS and asked[-1] <= 2 * WORKERS
+    assert max(cost.statements - cost.given_up for cost in costs) <= WORKERS
     assert any(cost.given_up == 0 for cost in costs)
 
 
