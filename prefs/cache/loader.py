@@ -270,7 +270,7 @@ class Loader:
         except SharedUnavailable:
             return  # its leases run out by themselves
         for (key, *_), seal in zip(filled, seals, strict=True):
-            if (copy := wanted[key].copy) is not None:
+            if seal and (copy := wanted[key].copy) is not None:
                 copy.seal = seal
 
     # ------------------------------------------------------------ the store behind

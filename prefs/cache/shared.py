@@ -113,12 +113,12 @@ class SharedTier:
             leases[key] = Lease(outcome, token, hit)
         return Leased(namespace, leases)
 
-    async def seals(self, keys: Sequence[str]) -> list[bytes]:
-        """The seals of the entries that stand there now, nothing where none does; all in one MGET."""
+    async def seals(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The seals of the entries that stand there now, None where none does; all in one MGET."""
         answer = await self._lines.call(
             lambda server: [("MGET", *(entry_name(server.namespace, key) for key in keys))], len(keys)
         )
-        return [b"" if sealed is None else seal_of(sealed) for sealed in answer.replies[0]]
+        return [None if sealed is None else seal_of(sealed) for sealed in answer.replies[0]]
 
     async def fill(self, namespace: str, filled: Sequence[tuple[str, str, int, bytes]]) -> list[bytes]:
         """Entries as (key, token, version, payload); their seals, or nothing for what was refused.

@@ -134,6 +134,20 @@ async def test_copies_of_no_known_entry_are_not_confirmed(store: CachedStore, el
     assert await store.confirmed(guest, "kiosk") is None
 
 
+async def test_no_entry_is_not_the_entry_of_a_copy_that_lost_its_seal(
+    store: CachedStore, elsewhere: CachedStore, valkey_server: ValkeyServer
+) -> None:
+    """A fill that a write refuses may end just while somebody looks: then neither side has a seal."""
+    guest = await newborn_guest(store)
+    await ready(store, guest)
+    say(valkey_server, "FLUSHALL")
+    asked = asyncio.ensure_future(store.confirmed(guest, "kiosk"))
+    await asyncio.sleep(0)
+    for kept in store._local._kept.values() if store._local else ():
+        kept.seal = b""
+    assert await asked is None
+
+
 async def test_without_redis_nothing_is_confirmed(place: CachedPlace, watched: Watched) -> None:
     with ValkeyServer() as server:
         place.redis_url = server.url()
