@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from api.admission import Admission
 from api.auth import Verifier, load_keys
 from api.direct import DirectEdit
 from api.hot import HotRead
+from api.issuers import Provider, providers_of
 from api.middleware import BodyLimit, Telemetry
 from api.routes import catalogue, consents, guests, history, operations, preferences, properties, stays
 from api.schemas.document import describe
@@ -27,6 +28,7 @@ from prefs.bootstrap import House, open_house
 from prefs.settings import Settings
 
 ROUTERS = (preferences, guests, consents, history, catalogue, properties, stays, operations)
+TICK_SECONDS = 1.0
 _DOCS_FILES = Path(fastapi_offline.__file__).parent / "static"
 
 
@@ -56,6 +58,7 @@ def create_app(settings: Settings | None = None, house: House | None = None) -> 
     )
     app.state.draining = False
     app.state.house = None
+    app.state.public_url = settings.public_url.rstrip("/")
     app.hot = HotRead()
     # The one added last is met first.
     app.add_middleware(DirectEdit)
@@ -92,20 +95,46 @@ def _life(settings: Settings, given: House | None) -> Callable[[Any], Any]:
     @asynccontextmanager
     async def life(app: Application) -> AsyncIterator[None]:
         keys = await asyncio.to_thread(load_keys, settings.keys)
-        app.state.verifier = Verifier(keys, settings.issuer, settings.audience)
         house = given or await open_house(settings)
+        providers = providers_of(
+            settings.oidc_issuers,
+            settings.oidc_jwks_urls,
+            settings.oidc_claims,
+            settings.oidc_token_seconds,
+            house.clock,
+        )
+        app.state.verifier = Verifier(keys, settings.issuer, settings.audience, providers=providers)
+        watch = Watch(providers)
+        await watch.tick()
         app.state.house = house
         app.hot.open(house.tiers, house.clock, app.state.verifier)
         _drain_on_signal(app)
+        watching = asyncio.create_task(watch.run())
         try:
             yield
         finally:
+            watching.cancel()
             app.hot.close()
             app.state.house = None
             if given is None:
                 await house.close()
 
     return life
+
+
+class Watch:
+    """Looks at everything beyond this process that decides whose tokens count, once a second."""
+
+    def __init__(self, providers: Sequence[Provider]) -> None:
+        self._providers = providers
+
+    async def tick(self) -> None:
+        await asyncio.gather(*(provider.tick() for provider in self._providers))
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            await self.tick()
 
 
 def _drain_on_signal(app: FastAPI) -> None:

@@ -13,6 +13,7 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 from starlette.exceptions import HTTPException
 
 from api.auth import Verifier
+from api.dpop import Proof
 from api.schemas import strict_json
 from api.schemas.bodies import Body, read_as
 from prefs.core.callers import Caller
@@ -71,10 +72,38 @@ async def get_definitions(house: House) -> Definitions:
 async def get_caller(
     request: Request, house: House, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> Caller:
-    if given is None:
-        raise Unauthenticated("A bearer token is required.")
     verifier: Verifier = request.app.state.verifier
-    return verifier.verify(given.credentials, house.clock.now())
+    proof, token = None, given.credentials if given else ""
+    if given is None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "dpop" or not token:
+            raise Unauthenticated("A bearer token is required.")
+        proof = proof_of(request)
+    try:
+        return verifier.verify(token, house.clock.now(), proof)
+    except Unauthenticated:
+        if not await verifier.learn(token):
+            raise
+        return verifier.verify(token, house.clock.now(), proof)
+
+
+def proof_of(request: Request) -> Proof:
+    """The one proof of a request (RFC 9449). Raises Unauthenticated for none or several."""
+    given = request.headers.getlist("dpop")
+    if len(given) != 1:
+        raise Unauthenticated("The scheme DPoP takes one proof, in the header DPoP.")
+    return Proof(given[0], request.method, address_of(request))
+
+
+def address_of(request: Request) -> str:
+    """The address that a client asked, without its query, as it has to name it itself."""
+    return base_of(request) + request.url.path
+
+
+def base_of(request: Request) -> str:
+    """Where the service is reached: as it was told, else as the request says."""
+    told: str = request.app.state.public_url
+    return told or f"{request.url.scheme}://{request.headers.get('host', '')}"
 
 
 async def get_language(request: Request) -> str:

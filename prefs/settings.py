@@ -18,6 +18,7 @@ DATABASE_FILE = "guestprefs.db"
 KEYS_FILE = "keys.json"
 REDIS_URLS = r"^((redis|rediss|unix)://.+)?$"
 CACHE_KEY_FILE = "cache.key"
+ISSUER_URLS = r"^(\s*(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])\S+)*\s*$"
 
 
 def _sqlite_in(validated: dict[str, Any]) -> str:
@@ -85,7 +86,34 @@ class Settings(BaseSettings):
         min_length=1,
         description="Audience (aud) that every bearer token must name.",
     )
+    oidc_issuers: str = Field(
+        default_factory=str,
+        pattern=ISSUER_URLS,
+        description="OpenID providers whose access tokens are accepted, by issuer, separated by spaces: "
+        "https://id.example.com/hotel. Their keys are found by discovery. "
+        "Empty: none, and the keys of GUESTPREFS_KEYS speak for everybody; else only for devices and stay links.",
+    )
+    oidc_jwks_urls: str = Field(
+        default_factory=str,
+        pattern=ISSUER_URLS,
+        description="Addresses of the providers' JWK sets, in the order of the issuers. Empty: found by discovery.",
+    )
+    oidc_claims: str = Field(
+        default_factory=str,
+        description="Where providers' tokens name things otherwise than guestprefs: "
+        "role=https://hotel.example/role, properties=hotel.ids. "
+        "Of role, surface, properties, stay, scope, client_id and guest (by default sub).",
+    )
+    oidc_token_seconds: int = Field(
+        default=600, ge=60, le=86400, description="Longest lifetime (exp - iat) of a provider's token, in seconds."
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    public_url: str = Field(
+        default_factory=str,
+        pattern=r"^(https?://\S+)?$",
+        description="Address under which devices and guests reach the service, as https://prefs.hotel.example. "
+        "Empty: as each request says, which is wrong behind a proxy that ends TLS.",
+    )
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(default=1, ge=1, le=256, description="Server processes.")
     requests_at_once: int = Field(

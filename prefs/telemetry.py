@@ -26,6 +26,7 @@ REQUEST_SECONDS = Histogram(
     buckets=BUCKETS,
 )
 IN_FLIGHT = Gauge("guestprefs_requests_in_flight", "Requests being answered now.")
+KEY_FETCHES = Counter("guestprefs_key_fetches", "Times an OpenID provider was asked for its keys.", ["outcome"])
 PROBLEMS = Counter("guestprefs_problems", "Problem documents sent.", ["code"])
 
 

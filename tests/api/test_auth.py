@@ -185,7 +185,7 @@ class CountingVerifier(Verifier):
 
     checked = 0
 
-    def _checked_claims(self, token: str) -> Mapping[str, Any]:
+    def _checked_claims(self, token: str) -> tuple[Any, Mapping[str, Any]]:
         self.checked += 1
         return super()._checked_claims(token)
 
