@@ -29,8 +29,8 @@ from api.keys import load_keys as load_keys
 from api.keys import make_key as make_key
 from api.keys import mint as mint
 from api.keys import save_keys as save_keys
+from prefs.core.access import surfaces_of
 from prefs.core.callers import Caller, Role
-from prefs.core.catalogue import DEVICE_SURFACES, STAFF_SURFACES, SURFACES
 from prefs.core.errors import Unauthenticated, Unavailable
 from prefs.core.revocations import Revoked, TokenFacts
 
@@ -41,13 +41,6 @@ CACHE_MAX = 10_000  # tokens; about 5 MB
 CLAIM_LENGTH_MAX = 200
 LISTED_MAX = 200  # properties or permissions of one token
 
-SURFACES_OF: Mapping[Role, tuple[str, ...]] = {
-    Role.GUEST: ("guest_app", "kiosk"),
-    Role.DEVICE: DEVICE_SURFACES,
-    Role.STAFF: STAFF_SURFACES,
-    Role.SERVICE: SURFACES,
-    Role.OPERATOR: SURFACES,
-}
 _NEEDS_PROPERTY = (Role.STAFF, Role.DEVICE)
 
 
@@ -310,7 +303,7 @@ def caller_of(claims: Mapping[str, Any], issuer: Issuer) -> Caller:
     role = _role(claims, names["role"])
     subject = _text(claims, names["guest"] if role is Role.GUEST else "sub")
     surface = _text(claims, names["surface"])
-    if surface not in SURFACES_OF[role]:
+    if surface not in surfaces_of(role):
         raise Unauthenticated(f"The token's role {role.value} has no surface {surface[:40]}.")
     properties = _claim(claims, names["properties"]) or []
     if isinstance(properties, str) and not issuer.own:

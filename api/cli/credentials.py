@@ -7,9 +7,10 @@ from pathlib import Path
 
 from joserfc.jwk import Key
 
-from api.auth import SURFACES_OF, load_keys, mint
+from api.auth import load_keys, mint
 from api.cli.console import CommandFault
 from prefs.bootstrap import SystemClock
+from prefs.core.access import surfaces_of
 from prefs.core.callers import Role
 from prefs.settings import Settings
 
@@ -43,7 +44,7 @@ def signing_key(path: Path) -> Key:
 
 def sign(key: Key, settings: Settings, bearer: Bearer, lifetime: timedelta) -> str:
     """A token that this deployment accepts. Raises CommandFault for one that it would refuse."""
-    allowed = SURFACES_OF[bearer.role]
+    allowed = surfaces_of(bearer.role)
     if bearer.surface not in allowed:
         raise CommandFault(f"A {bearer.role.value} has no surface {bearer.surface}; choose from {', '.join(allowed)}.")
     if not bearer.subject:

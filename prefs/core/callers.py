@@ -1,14 +1,10 @@
-"""Who is asking, as far as rules need to know: role, surface, properties; and which guests they have a reason to see.
+"""Who is asking, as far as rules need to know: role, surface, properties, stay, permissions.
 
-The token is verified at the HTTP face; what arrives here is already believed. Rules: design section 8.
+The token is verified at the HTTP face; what arrives here is already believed. What it may do is decided in `access.py`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-
-from prefs.core.stays import Stay
 
 
 class Role(StrEnum):
@@ -32,18 +28,3 @@ class Caller:
     properties: frozenset[str] = frozenset()
     stay: str = ""
     permissions: frozenset[str] = frozenset()
-
-    def may_reach(self, guest: str, stays: Sequence[Stay], now: datetime) -> bool:
-        """Whether this caller has a reason to see this guest at all; a no is told as not found."""
-        match self.role:
-            case Role.GUEST:
-                return self.subject == guest
-            case Role.SERVICE | Role.OPERATOR:
-                return ALL_GUESTS in self.permissions
-            case Role.STAFF | Role.DEVICE:
-                return any(
-                    stay.property in self.properties
-                    and (not self.stay or stay.id == self.stay)
-                    and stay.gives_reason(now)
-                    for stay in stays
-                )

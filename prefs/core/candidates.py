@@ -16,6 +16,7 @@ from prefs.core.entries import Context, Document, Entry, ProvenanceKind, ScopeKi
 from prefs.core.ranking import Candidate, from_default, from_entry, from_policy
 from prefs.core.resolved import Loser
 from prefs.core.rooms import Capability, Force, Policy, Property
+from prefs.core.sights import Sight
 from prefs.core.stays import Facts
 
 EXPIRED = "EXPIRED"
@@ -27,15 +28,15 @@ CONTEXT_MISMATCH = "CONTEXT_MISMATCH"
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Facts with every context axis worked out, for one surface and the purposes the guest consents to; with the
-    policies that hold now, by key."""
+    """Facts with every context axis worked out, for what one caller may see and the purposes the guest consents to;
+    with the policies that hold now, by key."""
 
     at: datetime
     axes: Context
     property: Property | None
     stay: str
     room: str
-    surface: str
+    sight: Sight
     purposes: frozenset[str]
     policies: Mapping[str, Sequence[Policy]]
 
@@ -64,8 +65,9 @@ class Moment:
             case ScopeKind.ROOM:
                 return not where or where in (self.room, self.stay)
 
-    def consents(self, definition: Definition) -> bool:
-        return definition.purpose_at(self.surface) in self.purposes
+    def takes(self, definition: Definition, special: bool) -> bool:
+        """Whether entries of this class may play a part in what the caller is told."""
+        return self.sight.takes(definition, special, self.purposes)
 
     def capability(self, definition: Definition) -> Capability | None:
         """What is declared for the key here; what a property declares holds for each room that says nothing else."""
@@ -85,7 +87,7 @@ class Moment:
         return [policy for policy in self.policies.get(key, ()) if policy.force is Force.RECOMMENDED]
 
 
-def moment(facts: Facts, surface: str, purposes: frozenset[str]) -> Moment:
+def moment(facts: Facts, sight: Sight, purposes: frozenset[str]) -> Moment:
     place = facts.property
     wall = windows.local(facts.at, place.time_zone if place else "UTC")
     axes = Context(
@@ -96,7 +98,7 @@ def moment(facts: Facts, surface: str, purposes: frozenset[str]) -> Moment:
     )
     stay, room = (facts.stay.id, facts.stay.room) if facts.stay else ("", "")
     policies: dict[str, list[Policy]] = {}
-    now = Moment(facts.at, axes, place, stay, room, surface, purposes, policies)
+    now = Moment(facts.at, axes, place, stay, room, sight, purposes, policies)
     for policy in place.policies if place else ():
         if now.matches(policy.context):
             policies.setdefault(policy.key, []).append(policy)
@@ -187,7 +189,7 @@ def _take_one(
     """Sort one entry in; answers whether it was kept out for want of consent alone."""
     code = why_aside(definition, entry, now, context)
     special = definition.is_special(entry.strength, entry.value)
-    if special and not now.consents(definition):
+    if not now.takes(definition, special):
         return not code
     positive = is_positive(definition, entry)
     if code:
@@ -207,7 +209,7 @@ def _may_be_told(entry: Entry, code: str, now: Moment) -> bool:
     holds elsewhere is the guest's business alone."""
     if now.reaches(entry):
         return True
-    return now.surface == "guest_app" and entry.provenance.kind is not ProvenanceKind.OBSERVED
+    return now.sight.is_own and entry.provenance.kind is not ProvenanceKind.OBSERVED
 
 
 def _loser(definition: Definition, entry: Entry, context: Context, code: str) -> Loser:
@@ -228,16 +230,16 @@ def earliest_expiry(catalogue: Catalogue, document: Document, live: Sequence[Ent
 
 
 def _matters(catalogue: Catalogue, definition: Definition, entry: Entry, now: Moment) -> bool:
-    if definition.is_special(entry.strength, entry.value) and not now.consents(definition):
+    if not now.takes(definition, definition.is_special(entry.strength, entry.value)):
         return False
-    if now.surface in definition.surfaces and not why_aside(definition, entry, now, entry.context):
+    if now.sight.surface in definition.surfaces and not why_aside(definition, entry, now, entry.context):
         return True
     context = standing_context(definition, entry, now)
     other = catalogue.get(definition.stands_for.key) if definition.stands_for else None
     return (
         context is not None
         and other is not None
-        and now.surface in other.surfaces
+        and now.sight.surface in other.surfaces
         and not why_aside(definition, entry, now, context)
     )
 

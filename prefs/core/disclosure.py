@@ -1,8 +1,7 @@
 """What stored entries may be shown to whom, and their form in JSON: for documents, history, conflicts.
 
-Effective preferences have their own views; here it is the entries themselves. A surface sees entries of keys it gets
-by value. Special-category entries need the guest's consent for that surface's purpose: on the guest's own surface
-their place is shown without the value, elsewhere they are not there at all.
+Effective preferences have their own views; here it is the entries themselves. How much of each is told is decided in
+`access.py`; of an entry whose existence alone is told the place is shown without the value.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,25 +9,17 @@ from typing import Any
 
 from prefs.core import values
 from prefs.core.candidates import is_positive
-from prefs.core.catalogue import GUEST_SURFACE, Catalogue, Definition, Showing
+from prefs.core.catalogue import Catalogue, Definition
 from prefs.core.entries import Document, Entry, Scope, ScopeKind
 from prefs.core.patches import write_instant
+from prefs.core.sights import Shown, Sight
 
 WITHHELD = "withheld_no_consent"
 
 
-def shows_values(definition: Definition, surface: str) -> bool:
-    """Whether a surface gets this key by value; the guest's own surface gets everything."""
-    return surface == GUEST_SURFACE or definition.surfaces.get(surface) is Showing.VALUE
-
-
-def needs_consent(definition: Definition, entry: Entry, surface: str, purposes: frozenset[str]) -> bool:
-    """Whether this entry is special-category data that the guest has not consented to show on the surface."""
-    return definition.is_special(entry.strength, entry.value) and definition.purpose_at(surface) not in purposes
-
-
-def discloses(definition: Definition, entry: Entry, surface: str, purposes: frozenset[str]) -> bool:
-    return shows_values(definition, surface) and not needs_consent(definition, entry, surface, purposes)
+def told(definition: Definition, entry: Entry, sight: Sight, purposes: frozenset[str]) -> Shown:
+    """How much of a stored entry is told."""
+    return sight.stored(definition, definition.is_special(entry.strength, entry.value), purposes)
 
 
 def within(entry: Entry, places: frozenset[Scope] | None) -> bool:
@@ -83,29 +74,29 @@ def show_entry(definition: Definition | None, entry: Entry, *, withheld: bool = 
 def show_entries(
     catalogue: Catalogue,
     entries: Iterable[Entry],
-    surface: str,
+    sight: Sight,
     purposes: frozenset[str],
     places: frozenset[Scope] | None = None,
 ) -> list[dict[str, Any]]:
-    """The entries of one key that a surface at these places may see, each as JSON."""
+    """The entries of one key that may be told at these places, each as JSON."""
     shown = []
     for entry in entries:
         definition = catalogue.get(entry.key)
-        if definition is None or not shows_values(definition, surface) or not within(entry, places):
+        if definition is None or not within(entry, places):
             continue
-        withheld = needs_consent(definition, entry, surface, purposes)
-        if not withheld or surface == GUEST_SURFACE:
-            shown.append(show_entry(definition, entry, withheld=withheld))
+        how = told(definition, entry, sight, purposes)
+        if how is not Shown.NOTHING:
+            shown.append(show_entry(definition, entry, withheld=how is not Shown.VALUE))
     return shown
 
 
 def show_document(
-    catalogue: Catalogue, document: Document, surface: str, places: frozenset[Scope] | None = None
+    catalogue: Catalogue, document: Document, sight: Sight, places: frozenset[Scope] | None = None
 ) -> Mapping[str, Any]:
     """Entries by scope and key, in catalogue order."""
     scopes: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for definition in catalogue:
         for entry in document.of(definition.key):
-            for shown in show_entries(catalogue, (entry,), surface, document.purposes, places):
+            for shown in show_entries(catalogue, (entry,), sight, document.purposes, places):
                 scopes.setdefault(str(entry.scope), {}).setdefault(definition.key, []).append(shown)
     return dict(sorted(scopes.items()))

@@ -10,19 +10,20 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from prefs.core import patches
+from prefs.core.access import Writing
 from prefs.core.callers import Role
-from prefs.core.catalogue import GUEST_SURFACE, SURFACES, Catalogue, Definition
+from prefs.core.catalogue import Catalogue, Definition
 from prefs.core.changes import Action, Change, KeyChange
 from prefs.core.contradictions import Warned, crowded_groups, expired, warnings
-from prefs.core.disclosure import discloses, is_negative, show_entries, within
+from prefs.core.disclosure import is_negative, show_entries, told, within
 from prefs.core.entries import Context, Document, Entry, Provenance, ProvenanceKind, Scope, ScopeKind, Strength
 from prefs.core.errors import Conflict, Fault, InvalidEdit, KeyConflict, NotAllowed, NotFound, VersionMoved
 from prefs.core.patches import Member, Said
+from prefs.core.sights import Shown, Sight
 from prefs.core.values import entered_number, escape
 
 ENTRIES_MAX = 2000  # of one guest: far above any real person, low enough that one cannot fill the house
 OPT_OUT = "privacy.observation_opt_out"
-STAFF_KINDS = frozenset({ProvenanceKind.STATED_VIA_STAFF, ProvenanceKind.OBSERVED})
 
 
 class Past(Protocol):
@@ -36,33 +37,28 @@ class Past(Protocol):
 class Author:
     """Who edits, through what, when, and the provenance their role gives to what they write.
 
-    `places` are the properties and stays whose entries they may be told of; None is for all of them."""
+    `sight` is how much they are told of stored entries, `places` the properties and stays whose entries they may be
+    told of; None is for all of them."""
 
     role: Role
     actor: str
     surface: str
-    kind: ProvenanceKind
+    writes: Writing
     at: datetime
+    sight: Sight
     places: frozenset[Scope] | None = None
+
+    @property
+    def kind(self) -> ProvenanceKind:
+        return self.writes.kind
 
     def told(self, catalogue: Catalogue, entries: Iterable[Entry], document: Document) -> list[dict[str, Any]]:
         """Entries of one key in the form and to the extent in which this author may be told of them."""
-        return show_entries(catalogue, entries, self.sees, document.purposes, self.places)
-
-    @property
-    def sees(self) -> str:
-        """The surface whose projection the author gets; a service that names none sees what the guest's app sees."""
-        return self.surface if self.surface in SURFACES else GUEST_SURFACE
+        return show_entries(catalogue, entries, self.sight, document.purposes, self.places)
 
     def may_remove(self, entry: Entry) -> bool:
         """A guest removes every provenance, staff what staff entered, a service what was imported (rule 12)."""
-        match self.role:
-            case Role.GUEST:
-                return True
-            case Role.STAFF:
-                return entry.provenance.kind in STAFF_KINDS
-            case _:
-                return entry.provenance.kind is self.kind
+        return entry.provenance.kind in self.writes.removes
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,5 +359,6 @@ def _warned(member: Member, draft: _Draft, author: Author) -> Iterable[Warned]:
     standing = [e for e in draft.entries if e.key == definition.key]
     mine = [e for e in standing if (e.scope, e.context) == (draft.scope, member.context)]
     mine = [e for e in mine if e.provenance.kind is author.kind]
-    visible = [e for e in standing if within(e, author.places) and discloses(definition, e, author.sees, purposes)]
+    seen = [e for e in standing if within(e, author.places)]
+    visible = [e for e in seen if told(definition, e, author.sight, purposes) is Shown.VALUE]
     return warnings(definition, mine, visible, author.at)

@@ -12,6 +12,7 @@ from prefs.core.catalogue import Catalogue
 from prefs.core.entries import ANY_TIME, Document, Entry, Provenance, ProvenanceKind, Scope, ScopeKind, Strength
 from prefs.core.errors import Fault, InvalidEdit
 from prefs.core.patches import Member
+from prefs.core.sights import Shown, Sight
 from prefs.core.stays import Facts
 
 
@@ -20,7 +21,7 @@ def read(
     document: Document,
     patch: Mapping[str, Any],
     facts: Facts,
-    surface: str,
+    sight: Sight,
     new_id: Callable[[], str],
 ) -> tuple[list[Entry], list[str]]:
     """Entries to keep and keys to clear. Raises InvalidEdit with every fault; `facts` must hold the stay."""
@@ -31,7 +32,7 @@ def read(
     scope = Scope(ScopeKind.ROOM, stay.room or stay.id)
     members = patches.read(catalogue, patch, scope, facts.at, faults)
     for member in members:
-        _check(member, surface, document, faults)
+        _check(member, sight, document, faults)
     if faults:
         raise InvalidEdit(faults)
     zone = facts.property.time_zone if facts.property else "UTC"
@@ -49,7 +50,7 @@ def read(
                 strength=Strength.PREFERRED,
                 scope=scope,
                 context=ANY_TIME,
-                provenance=Provenance(ProvenanceKind.LIVE, "", surface, facts.at),
+                provenance=Provenance(ProvenanceKind.LIVE, "", sight.surface, facts.at),
                 version=document.version,
                 expires_at=min(held, latest) if held else latest,
                 entered=member.positive.entered,
@@ -58,10 +59,10 @@ def read(
     return pressed, [member.definition.key for member in members if member.positive is None]
 
 
-def _check(member: Member, surface: str, document: Document, faults: list[Fault]) -> None:
+def _check(member: Member, sight: Sight, document: Document, faults: list[Fault]) -> None:
     definition, pointer = member.definition, member.pointer
-    if surface not in definition.surfaces:
-        faults.append(Fault(pointer, "NOT_ON_SURFACE", f"is not a key of the surface {surface}"))
+    if sight.applied(definition, False, document.purposes) is Shown.NOTHING:
+        faults.append(Fault(pointer, "NOT_ON_SURFACE", f"is not a key of the surface {sight.surface}"))
     if ScopeKind.ROOM not in definition.scopes:
         faults.append(Fault(pointer, "SCOPE_NOT_ALLOWED", "no device in the room controls this"))
     if member.negatives is not None:

@@ -10,14 +10,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from prefs.core import windows
+from prefs.core.access import OWN
 from prefs.core.candidates import Gathered, Moment, earliest_expiry, gather, moment
-from prefs.core.catalogue import GUEST_SURFACE, Catalogue, Definition
+from prefs.core.catalogue import Catalogue, Definition
 from prefs.core.entries import Document, Entry, ProvenanceKind
 from prefs.core.fitting import fit
 from prefs.core.merging import Merged, merge
 from prefs.core.ranking import RULES, Candidate, Rule, rank
 from prefs.core.refusals import refused_anywhere, shown, strike
 from prefs.core.resolved import Effective, Loser, Negative, Reason, Resolved, Status
+from prefs.core.sights import Shown, Sight
 from prefs.core.stays import Facts
 
 NOTHING_KNOWN = "NOTHING_KNOWN"
@@ -30,21 +32,21 @@ def resolve(
     facts: Facts,
     *,
     keys: Collection[str] | None = None,
-    surface: str = GUEST_SURFACE,
+    sight: Sight = OWN,
     live: Sequence[Entry] = (),
     explain: bool = False,
     rules: Sequence[Rule] = RULES,
 ) -> Resolved:
-    """Effective preferences of the keys this surface may see, or of those among them that `keys` asks for.
+    """Effective preferences of the keys that this sight goes to, or of those among them that `keys` asks for.
 
     A key that was asked for is there even when nothing is known of it. Keys withheld for want of consent are told on
     the guest's own surface and absent from every other.
     """
-    now = moment(facts, surface, document.purposes)
+    now = moment(facts, sight, document.purposes)
     presses = _in_force(live, facts)
     wanted = None if keys is None else frozenset(keys)
     effective: dict[str, Effective] = {}
-    for definition in catalogue.visible_to(surface):
+    for definition in catalogue.visible_to(sight.surface):
         if wanted is not None and definition.key not in wanted:
             continue
         gathered = gather(catalogue, definition, document, presses, now, explain)
@@ -81,7 +83,7 @@ def _resolve_one(
     definition: Definition, gathered: Gathered, now: Moment, explain: bool, rules: Sequence[Rule]
 ) -> Effective | None:
     if gathered.withheld:
-        if now.surface != GUEST_SURFACE:
+        if now.sight.applied(definition, True, now.purposes) is not Shown.EXISTENCE:
             return None
         return Effective(definition.key, None, Status.WITHHELD_NO_CONSENT, None, reason=Reason(NO_CONSENT))
     if not (gathered.positives or gathered.negatives):

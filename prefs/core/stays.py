@@ -50,11 +50,15 @@ class Stay:
     status: StayStatus = StayStatus.BOOKED
     version: int = 0
 
-    def gives_reason(self, now: datetime) -> bool:
-        """Whether staff and devices of the property have a reason to see this guest: in house, or arriving soon."""
-        if self.status in (StayStatus.CHECKED_OUT, StayStatus.CANCELLED) or now >= self.departure:
-            return False
-        return self.status is StayStatus.IN_HOUSE or self.arrival - now <= ARRIVING_WITHIN
+    def is_open(self, now: datetime) -> bool:
+        return self.status in (StayStatus.BOOKED, StayStatus.IN_HOUSE) and now < self.departure
+
+    def is_in_house(self, now: datetime) -> bool:
+        return self.status is StayStatus.IN_HOUSE and now < self.departure
+
+    def is_arriving(self, now: datetime) -> bool:
+        """Expected within a week, or due and not checked in yet."""
+        return self.status is StayStatus.BOOKED and now < self.departure and self.arrival - now <= ARRIVING_WITHIN
 
 
 def turns(stays: Sequence[Stay], now: datetime) -> list[datetime]:

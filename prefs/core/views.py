@@ -9,37 +9,39 @@ from typing import Any
 
 from prefs.core import sentences
 from prefs.core.actions import action
-from prefs.core.catalogue import Catalogue, Definition, Showing
+from prefs.core.catalogue import PURPOSES, Catalogue, Definition
 from prefs.core.entries import Entered
 from prefs.core.labels import Labels
 from prefs.core.resolved import Effective, Loser, Reason, Resolved
+from prefs.core.sights import Shown, Sight
 from prefs.core.values import Kind, Quantity, quantities, unit_of
 
 DRIVING_SURFACES = frozenset({"thermostat", "lights", "tv"})
 
 
 def render(
-    catalogue: Catalogue, resolved: Resolved, surface: str, labels: Labels, explain: bool = False
+    catalogue: Catalogue, resolved: Resolved, sight: Sight, labels: Labels, explain: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Every key of an answer as its surface may see it, in the order of the answer."""
     rendered = {}
     for key, effective in resolved.effective.items():
         definition = catalogue.get(key)
-        if definition is not None and surface in definition.surfaces:
-            rendered[key] = project(catalogue, definition, effective, surface, labels, explain)
+        shown = sight.applied(definition, effective.special, PURPOSES) if definition is not None else Shown.NOTHING
+        if definition is not None and shown is not Shown.NOTHING:
+            rendered[key] = project(definition, effective, shown, sight.surface, labels, explain)
     return rendered
 
 
 def project(
-    catalogue: Catalogue,
     definition: Definition,
     effective: Effective,
+    shown_as: Shown,
     surface: str,
     labels: Labels,
     explain: bool = False,
 ) -> dict[str, Any]:
-    """One key as one surface may see it. Raises KeyError for a surface that may not see the key at all."""
-    if definition.surfaces[surface] is Showing.ACTION:
+    """One key as one surface may see it: what to do about it, or the value with all that belongs to it."""
+    if shown_as is Shown.ACTION:
         return action(definition, effective, surface, labels)
     kind = definition.kind
     shown: dict[str, Any] = {"value": show(kind, effective.value)}

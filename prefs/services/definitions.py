@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prefs.core.callers import Caller, Role
+from prefs.core import access
+from prefs.core.access import Act
+from prefs.core.callers import Caller
 from prefs.core.catalogue import SURFACES, Catalogue, Definition
 from prefs.core.catalogue_changes import Plan, Step, migrate, plan
 from prefs.core.changes import Written
@@ -22,7 +24,6 @@ from prefs.ports import Apply, Clock, Past, Reads, Store
 from prefs.services.answers import Answer
 from prefs.services.ids import ENTRY
 from prefs.services.languages import spoken
-from prefs.services.surroundings import require
 
 MEMBERS = ("area", "definition", "labels", "rename_from", "deprecated_by")
 GUESTS_A_PAGE = 500
@@ -71,7 +72,7 @@ class Definitions:
         language: str = "en",
     ) -> Answer:
         """Add or replace a definition. Raises NotAllowed, InvalidEdit, CatalogueInvalid, CatalogueInUse."""
-        require(caller, Role.OPERATOR)
+        access.require(caller, Act.CHANGE_CATALOGUE)
         record, rename_from = _read(body)
         current, records = await self._records()
         source = current.get(rename_from) if rename_from else None
@@ -98,7 +99,7 @@ class Definitions:
 
     async def delete(self, caller: Caller, key: str, *, plan: bool = False, migrate: bool = False) -> Answer:
         """Take a key away. Raises NotAllowed, NotFound, CatalogueInvalid where others point at it, CatalogueInUse."""
-        require(caller, Role.OPERATOR)
+        access.require(caller, Act.CHANGE_CATALOGUE)
         current, records = await self._records()
         old = current.get(key)
         if old is None:

@@ -6,22 +6,24 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from prefs.core import values
-from prefs.core.callers import ALL_GUESTS, Caller, Role
-from prefs.core.catalogue import GUEST_SURFACE, PURPOSES, Catalogue
+from prefs.core import access, values
+from prefs.core.access import Act
+from prefs.core.callers import Caller
+from prefs.core.catalogue import PURPOSES, Catalogue
 from prefs.core.changes import Action, Change, Written
 from prefs.core.disclosure import show_document
 from prefs.core.entries import Consent, Document, Identifier, Scope
-from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound, VersionMoved
+from prefs.core.errors import Fault, InvalidEdit, NotFound, VersionMoved
 from prefs.core.patches import write_instant
 from prefs.core.resolve import resolve
+from prefs.core.sights import Relation, Sight
 from prefs.core.stays import Facts, Stay
 from prefs.core.tables import Table
 from prefs.core.views import display_name
 from prefs.ports import Clock, Once, Past, Store, Tiers
 from prefs.services.answers import Answer
 from prefs.services.ids import GUEST
-from prefs.services.surroundings import AT_A_PROPERTY, CatalogueSource, Surroundings, places_of, require, surface_of
+from prefs.services.surroundings import CatalogueSource, Surroundings
 
 NAME_MAX = 120
 IDENTIFIERS_MAX = 20
@@ -57,7 +59,7 @@ class Guests:
         """A new guest. `identifiers` are objects with system and id.
 
         Raises NotAllowed, InvalidEdit, IdentifierTaken, KeyReused."""
-        _require_all_guests(caller)
+        access.require(caller, Act.CREATE_GUEST)
         faults: list[Fault] = []
         name = _name(display_name, faults)
         found = _identifiers(identifiers, faults)
@@ -73,7 +75,7 @@ class Guests:
             updated_at=now,
         )
         change = _change(document, caller, Action.CREATE, now, "")
-        shown = _show(catalogue, document, caller, name or None)
+        shown = _show(catalogue, document, caller, access.sight_of(caller, Relation.NONE), name or None)
         return _answered(await self.store.create(Written(document, change, shown), once))
 
     async def find(self, caller: Caller, system: str, external_id: str) -> Answer:
@@ -85,11 +87,12 @@ class Guests:
 
     async def document(self, caller: Caller, guest: str) -> Answer:
         """All that is known of a guest, as far as the caller's surface goes. Raises NotFound."""
-        known, stays = await self.surroundings.reach(caller, guest)
+        access.require(caller, Act.READ_GUEST)
+        known, stays = await self.surroundings.reach(caller, Act.READ_GUEST, guest)
         catalogue = await self.catalogues.current()
         document = await self.surroundings.document(known)
-        name, places = await self._naming(caller, stays, catalogue), places_of(caller, stays)
-        return Answer(_show(catalogue, document, caller, name(document), places), document.version)
+        show = await self._showing(caller, known, stays, catalogue)
+        return Answer(show(document), document.version)
 
     async def rename(
         self,
@@ -101,7 +104,7 @@ class Guests:
         once: Once | None = None,
     ) -> Answer:
         """Change the display name. Raises NotFound, NotAllowed, InvalidEdit, VersionMoved, KeyReused."""
-        require(caller, Role.GUEST, Role.SERVICE, Role.OPERATOR)
+        access.require(caller, Act.RENAME_GUEST)
         faults: list[Fault] = []
         name = _name(display_name, faults)
         if faults:
@@ -110,13 +113,13 @@ class Guests:
         def rename(document: Document) -> tuple[Document, str]:
             return replace(document, display_name=name), "display name"
 
-        return await self._change(caller, guest, Action.PROFILE, rename, if_match=if_match, once=once)
+        return await self._change(caller, Act.RENAME_GUEST, guest, Action.PROFILE, rename, if_match=if_match, once=once)
 
     async def add_identifier(
         self, caller: Caller, guest: str, system: str, external_id: str, *, once: Once | None = None
     ) -> Answer:
         """Raises NotFound, NotAllowed, InvalidEdit, IdentifierTaken, KeyReused."""
-        _require_all_guests(caller)
+        access.require(caller, Act.IDENTIFY_GUEST)
         faults: list[Fault] = []
         identifier = _identifier({"system": system, "id": external_id}, "", faults)
         if faults:
@@ -128,13 +131,13 @@ class Guests:
                 raise InvalidEdit([Fault("id", "TOO_MANY", f"a guest has at most {IDENTIFIERS_MAX} identifiers")])
             return replace(document, identifiers=together), f"identifier of {system} added"
 
-        return await self._change(caller, guest, Action.PROFILE, add, once=once)
+        return await self._change(caller, Act.IDENTIFY_GUEST, guest, Action.PROFILE, add, once=once)
 
     async def remove_identifier(
         self, caller: Caller, guest: str, system: str, external_id: str, *, once: Once | None = None
     ) -> Answer:
         """Raises NotFound for a guest or an identifier that is not there, NotAllowed, KeyReused."""
-        _require_all_guests(caller)
+        access.require(caller, Act.IDENTIFY_GUEST)
         identifier = Identifier(system, external_id)
 
         def remove(document: Document) -> tuple[Document, str]:
@@ -143,7 +146,7 @@ class Guests:
             left = tuple(one for one in document.identifiers if one != identifier)
             return replace(document, identifiers=left), f"identifier of {system} removed"
 
-        return await self._change(caller, guest, Action.PROFILE, remove, once=once)
+        return await self._change(caller, Act.IDENTIFY_GUEST, guest, Action.PROFILE, remove, once=once)
 
     async def grant_consent(self, caller: Caller, guest: str, purpose: str, *, once: Once | None = None) -> Answer:
         """The guest consents to one purpose, or a service passes on that they did.
@@ -158,7 +161,7 @@ class Guests:
             together = sorted((*document.consents, consent), key=lambda one: one.purpose)
             return replace(document, consents=tuple(together)), f"granted {purpose}"
 
-        return await self._change(caller, guest, Action.CONSENT, grant, once=once)
+        return await self._change(caller, Act.CONSENT, guest, Action.CONSENT, grant, once=once)
 
     async def withdraw_consent(self, caller: Caller, guest: str, purpose: str, *, once: Once | None = None) -> Answer:
         """Values that need this consent are withheld from the next read on; where a tier could not be told, the answer
@@ -169,11 +172,12 @@ class Guests:
             left = tuple(one for one in document.consents if one.purpose != purpose)
             return replace(document, consents=left), f"withdrew {purpose}"
 
-        return await self._change(caller, guest, Action.CONSENT, withdraw, once=once, strict=True)
+        return await self._change(caller, Act.CONSENT, guest, Action.CONSENT, withdraw, once=once, strict=True)
 
     async def _change(
         self,
         caller: Caller,
+        act: Act,
         guest: str,
         action: Action,
         decide: Callable[[Document], tuple[Document, str]],
@@ -182,19 +186,19 @@ class Guests:
         once: Once | None = None,
         strict: bool = False,
     ) -> Answer:
-        known, stays = await self.surroundings.reach(caller, guest)
+        known, stays = await self.surroundings.reach(caller, act, guest)
         catalogue, now = await self.catalogues.current(), self.clock.now()
-        name, places = await self._naming(caller, stays, catalogue), places_of(caller, stays)
+        show = await self._showing(caller, known, stays, catalogue)
 
         def apply(document: Document, past: Past) -> Written:
             if if_match is not None and if_match != document.version:
                 raise VersionMoved(if_match, document.version)
             decided, note = decide(document)
             if decided == document:
-                return Written(document, None, _show(catalogue, document, caller, name(document), places))
+                return Written(document, None, show(document))
             decided = replace(decided, version=document.version + 1, updated_at=now)
             change = _change(decided, caller, action, now, note)
-            return Written(decided, change, _show(catalogue, decided, caller, name(decided), places))
+            return Written(decided, change, show(decided))
 
         if not strict or self.tiers is None:
             return _answered(await self.store.write(known, apply, once))
@@ -207,24 +211,24 @@ class Guests:
             answer, body={**answer.body, "effective_by": write_instant(effective_by)}, effective_by=effective_by
         )
 
-    async def _naming(
-        self, caller: Caller, stays: Sequence[Stay], catalogue: Catalogue
-    ) -> Callable[[Document], str | None]:
-        """How the caller's surface may show the guest's name; the guest's own app shows it whole."""
-        if surface_of(caller) == GUEST_SURFACE or caller.role in (Role.SERVICE, Role.OPERATOR):
-            return lambda document: document.display_name or None
-        facts = await self.surroundings.facts(caller, stays, catalogue)
-        return lambda document: _allowed_name(catalogue, document, facts)
+    async def _showing(
+        self, caller: Caller, guest: str, stays: Sequence[Stay], catalogue: Catalogue
+    ) -> Callable[[Document], dict[str, Any]]:
+        """How a document is shown to this caller. Where the name is shown as the guest chose, what they chose depends
+        on where and when that is."""
+        sight = access.sight_of(caller, access.relation(caller, guest, stays, self.clock.now()))
+        places, whole = access.places(caller, stays), access.part(caller, "name") == "whole"
+        facts = None if whole else await self.surroundings.facts(caller, stays, catalogue)
 
+        def show(document: Document) -> dict[str, Any]:
+            chosen = _allowed_name(catalogue, document, facts) if facts else document.display_name or None
+            return _show(catalogue, document, caller, sight, chosen, places)
 
-def _require_all_guests(caller: Caller) -> None:
-    require(caller, Role.SERVICE, Role.OPERATOR)
-    if ALL_GUESTS not in caller.permissions:
-        raise NotAllowed(f"This needs the permission {ALL_GUESTS}.")
+        return show
 
 
 def _require_purpose(caller: Caller, purpose: str) -> None:
-    require(caller, Role.GUEST, Role.SERVICE)
+    access.require(caller, Act.CONSENT)
     if purpose not in PURPOSES:
         raise InvalidEdit([Fault("purpose", "UNKNOWN_CHOICE", "must be one of " + ", ".join(PURPOSES))])
 
@@ -276,12 +280,17 @@ def _change(document: Document, caller: Caller, action: Action, at: datetime, no
 
 
 def _show(
-    catalogue: Catalogue, document: Document, caller: Caller, name: str | None, places: frozenset[Scope] | None = None
+    catalogue: Catalogue,
+    document: Document,
+    caller: Caller,
+    sight: Sight,
+    name: str | None,
+    places: frozenset[Scope] | None = None,
 ) -> dict[str, Any]:
-    surface = surface_of(caller)
     body: dict[str, Any] = {"guest": document.guest, "version": document.version, "display_name": name}
-    if caller.role not in AT_A_PROPERTY:
+    if access.part(caller, "identifiers") == "whole":
         body["identifiers"] = [{"system": one.system, "id": one.id} for one in document.identifiers]
+    if access.part(caller, "consents") == "whole":
         body["consents"] = [
             {
                 "purpose": consent.purpose,
@@ -291,7 +300,7 @@ def _show(
             }
             for consent in document.consents
         ]
-    return {**body, "entries": show_document(catalogue, document, surface, places)}
+    return {**body, "entries": show_document(catalogue, document, sight, places)}
 
 
 def _answered(written: Written) -> Answer:

@@ -6,16 +6,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from prefs.core import edits, patches, presses
-from prefs.core.callers import Caller, Role
-from prefs.core.catalogue import GUEST_SURFACE, Catalogue
+from prefs.core import access, edits, patches, presses
+from prefs.core.access import Act, Writing
+from prefs.core.callers import Caller
+from prefs.core.catalogue import Catalogue
 from prefs.core.changes import Written
 from prefs.core.edits import Author, Edited
-from prefs.core.entries import Document, Entry, ProvenanceKind, Scope, ScopeKind
+from prefs.core.entries import Document, Entry, Scope, ScopeKind
 from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound, PrefsError
 from prefs.core.labels import Labels
 from prefs.core.patches import write_instant
 from prefs.core.resolve import resolve
+from prefs.core.sights import Sight
 from prefs.core.stays import Facts, Stay, current, turns
 from prefs.core.values import escape
 from prefs.core.views import render
@@ -24,34 +26,17 @@ from prefs.services.answers import Answer
 from prefs.services.ids import ENTRY, guest_id
 from prefs.services.languages import spoken
 from prefs.services.surroundings import (
-    AT_A_PROPERTY,
     CatalogueSource,
     Surroundings,
     no_guest,
     no_property,
     no_stay,
-    places_of,
-    require,
-    surface_of,
 )
 from prefs.services.telling import show_change, show_warning
 
 BATCH_MAX = 1000
 HISTORY_MAX = 200
 STALE_CONSENT_S = 60  # older knowledge than this does not show what a consent could have ended meanwhile
-# What a role writes, and in which scopes (design section 4, "who writes what").
-WRITES: Mapping[tuple[Role, str], tuple[ProvenanceKind, tuple[ScopeKind, ...]]] = {
-    (Role.GUEST, ""): (
-        ProvenanceKind.STATED,
-        (ScopeKind.PROFILE, ScopeKind.BRAND, ScopeKind.PROPERTY, ScopeKind.STAY),
-    ),
-    (Role.STAFF, ""): (ProvenanceKind.STATED_VIA_STAFF, (ScopeKind.STAY,)),
-    (Role.STAFF, "observed"): (ProvenanceKind.OBSERVED, (ScopeKind.PROPERTY,)),
-    (Role.SERVICE, ""): (
-        ProvenanceKind.IMPORTED,
-        (ScopeKind.PROFILE, ScopeKind.BRAND, ScopeKind.PROPERTY, ScopeKind.STAY),
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +77,10 @@ class Preferences:
         """What applies to a guest, for the caller's surface. Raises NotFound, NotAllowed, InvalidEdit.
 
         An answer about now says until when time alone cannot change it (`holds_until`)."""
-        require(caller, *Role)
+        access.require(caller, Act.READ_PREFERENCES)
         asked_at = self.clock.now()
         seen = await self.surroundings.glimpse(caller, [guest], property, reads)
-        known, stays = await self.surroundings.reach(caller, guest, seen)
+        known, stays = await self.surroundings.reach(caller, Act.READ_PREFERENCES, guest, seen)
         catalogue = await self.catalogues.current(seen)
         _refuse_unknown(catalogue, keys)
         facts = await self.surroundings.facts(
@@ -104,8 +89,8 @@ class Preferences:
         document = await self.surroundings.document(known, seen)
         live = await seen.live(facts.stay) if facts.stay else ()
         document = _with_lasting_consents(document, reads)
-        labels, surface = spoken(catalogue, language), surface_of(caller)
-        answer = _shown(catalogue, document, facts, surface, labels, keys=keys, live=live, explain=explain)
+        labels, sight = spoken(catalogue, language), self._sight(caller, known, stays, facts)
+        answer = _shown(catalogue, document, facts, sight, labels, keys=keys, live=live, explain=explain)
         return _holding(answer, stays, asked_at, at)
 
     async def batch(
@@ -123,6 +108,7 @@ class Preferences:
 
         Raises NotFound for the property, InvalidEdit for the request as a whole.
         """
+        access.require(caller, Act.READ_PREFERENCES)
         if len(guests) > BATCH_MAX:
             raise InvalidEdit([Fault("/guests", "TOO_MANY", f"must have at most {BATCH_MAX} elements")])
         now, seen = self.clock.now(), await self.surroundings.glimpse(caller, guests, property, reads)
@@ -131,22 +117,23 @@ class Preferences:
             moment = self.surroundings.moment(at)
             _refuse_unknown(catalogue, keys)
         place = property
-        if place is None and caller.role in AT_A_PROPERTY:
+        if place is None and access.is_bound(caller):
             if len(caller.properties) > 1:
                 raise InvalidEdit([Fault("/property", "REQUIRED", "the token names several properties: say which one")])
             place = next(iter(caller.properties))
-        if place is not None and caller.role in AT_A_PROPERTY and place not in caller.properties:
+        if place is not None and not access.belongs(caller, place):
             raise no_property()
         declared = await self.surroundings.property(place, catalogue, seen) if place else None
         known = {guest: guest_id(guest) for guest in guests}
         wanted = list(dict.fromkeys(known.values()))
         stays, read = await seen.stays_of(wanted), await seen.get_many(wanted)
-        if caller.role in AT_A_PROPERTY:
+        if access.is_bound(caller):
             stays = {guest: [s for s in found if s.property == place] for guest, found in stays.items()}
-        reachable = [guest for guest in wanted if caller.may_reach(guest, stays.get(guest, []), now)]
+        tied = {guest: access.relation(caller, guest, stays.get(guest, []), now) for guest in wanted}
+        reachable = [guest for guest in wanted if access.allows(caller, Act.READ_PREFERENCES, tied[guest])]
         documents = {guest: read[guest] for guest in reachable if guest in read}
         here = {guest: current(stays.get(guest, []), place, moment) if place else None for guest in reachable}
-        labels, surface = spoken(catalogue, language), surface_of(caller)
+        labels = spoken(catalogue, language)
         items: list[Item] = []
         for guest in guests:
             document = documents.get(known[guest])
@@ -155,9 +142,8 @@ class Preferences:
                 continue
             document, stay = _with_lasting_consents(document, reads), here[document.guest]
             pressed = await seen.live(stay) if stay else ()
-            answer = _shown(
-                catalogue, document, Facts(moment, declared, stay), surface, labels, keys=keys, live=pressed
-            )
+            sight, facts = access.sight_of(caller, tied[document.guest]), Facts(moment, declared, stay)
+            answer = _shown(catalogue, document, facts, sight, labels, keys=keys, live=pressed)
             items.append(Item(guest, _holding(answer, stays[document.guest], now, at)))
         return items
 
@@ -179,14 +165,17 @@ class Preferences:
         where = patches.parse_scope(scope) if isinstance(scope, str) else scope
         if where.kind is ScopeKind.ROOM:
             return await self._press(caller, guest, patch, property=property, language=language)
-        kind = _written_as(caller, where, provenance)
+        access.require(caller, Act.EDIT_PREFERENCES)
+        writes = access.writing_at(caller, where, provenance)
+        if where.kind is ScopeKind.PROPERTY and not access.belongs(caller, where.id):
+            raise no_property()
         place = property or (where.id if where.kind is ScopeKind.PROPERTY else None)
         seen = await self.surroundings.glimpse(caller, [guest], place, documents=False)
-        known, stays = await self.surroundings.reach(caller, guest, seen)
+        known, stays = await self.surroundings.reach(caller, Act.EDIT_PREFERENCES, guest, seen)
         catalogue = await self.catalogues.current(seen)
         facts = await self._facts_of_edit(caller, stays, catalogue, where, property, seen)
         live = await seen.live(facts.stay) if facts.stay else ()
-        author = Author(caller.role, caller.subject, caller.surface, kind, self.clock.now(), places_of(caller, stays))
+        author = self._author(caller, writes, known, stays, facts)
 
         def apply(document: Document, past: Past) -> Written:
             edited = edits.edit(
@@ -200,7 +189,7 @@ class Preferences:
                 if_match=if_match,
                 base_version=base_version,
             )
-            return self._written(catalogue, edited, facts, author.sees, live, language)
+            return self._written(catalogue, edited, facts, author.sight, live, language)
 
         return _answered(await self.store.write(known, apply, once))
 
@@ -210,28 +199,27 @@ class Preferences:
         """Undo one change: the guest any, staff and services only what they did themselves.
 
         Raises NotFound, NotAllowed, InvalidEdit, KeyConflict, KeyReused."""
-        require(caller, Role.GUEST, Role.STAFF, Role.SERVICE)
-        known, stays = await self.surroundings.reach(caller, guest)
+        access.require(caller, Act.REVERT)
+        known, stays = await self.surroundings.reach(caller, Act.REVERT, guest)
         catalogue = await self.catalogues.current()
         facts = await self.surroundings.facts(caller, stays, catalogue)
-        kind, _ = WRITES[caller.role, ""]
-        author = Author(caller.role, caller.subject, caller.surface, kind, self.clock.now(), places_of(caller, stays))
+        author = self._author(caller, access.writing(caller), known, stays, facts)
 
         def apply(document: Document, past: Past) -> Written:
             undone = past.at(version)
             own = undone is not None and (undone.actor, undone.role) == (caller.subject, caller.role.value)
             if undone is None:
                 raise NotFound("There is no such version.")
-            if caller.role is not Role.GUEST and not own:
+            if not own and not author.writes.undoes_others:
                 raise NotAllowed("Only the guest may undo what somebody else did.")
             edited = edits.revert(catalogue, document, past, version, author, lambda: self.new_id(ENTRY))
-            return self._written(catalogue, edited, facts, author.sees, (), language)
+            return self._written(catalogue, edited, facts, author.sight, (), language)
 
         return _answered(await self.store.write(known, apply, once))
 
     async def history(self, caller: Caller, guest: str, limit: int = 50, cursor: str | None = None) -> Answer:
         """Who changed what, newest first, as far as the caller's surface sees values. Raises NotFound, NotAllowed."""
-        require(caller, Role.GUEST, Role.STAFF, Role.SERVICE, Role.OPERATOR)
+        access.require(caller, Act.READ_HISTORY)
         faults = []
         if not 1 <= limit <= HISTORY_MAX:
             faults.append(Fault("limit", "OUT_OF_RANGE", f"must be between 1 and {HISTORY_MAX}"))
@@ -239,14 +227,14 @@ class Preferences:
             faults.append(Fault("cursor", "BAD_CURSOR", "must be a next_cursor as it was given"))
         if faults:
             raise InvalidEdit(faults)
-        known, stays = await self.surroundings.reach(caller, guest)
+        known, stays = await self.surroundings.reach(caller, Act.READ_HISTORY, guest)
         document = await self.surroundings.document(known)
         catalogue = await self.catalogues.current()
         found = await self.store.history(known, limit + 1, int(cursor) if cursor else None)
-        page, surface = found[:limit], surface_of(caller)
-        places = places_of(caller, stays)
-        changes = [show_change(catalogue, change, surface, document.purposes, places) for change in page]
-        body: dict[str, Any] = {"changes": [c for c in changes if c["keys"] or surface == GUEST_SURFACE]}
+        page, sight = found[:limit], self._sight(caller, known, stays)
+        places = access.places(caller, stays)
+        changes = [show_change(catalogue, change, sight, document.purposes, places) for change in page]
+        body: dict[str, Any] = {"changes": [c for c in changes if c["keys"] or sight.is_own]}
         body["next_cursor"] = str(page[-1].version) if len(found) > limit else None
         return Answer(body, document.version)
 
@@ -254,19 +242,19 @@ class Preferences:
         self, caller: Caller, guest: str, patch: Mapping[str, Any], *, property: str | None, language: str
     ) -> Answer:
         """Live values from a device in the room: kept with the stay, ended by the clock, attributed to no one."""
-        require(caller, Role.DEVICE)
-        known, stays = await self.surroundings.reach(caller, guest)
+        access.require(caller, Act.PRESS)
+        known, stays = await self.surroundings.reach(caller, Act.PRESS, guest)
         catalogue = await self.catalogues.current()
         facts = await self.surroundings.facts(caller, stays, catalogue, property=property)
         if facts.stay is None:
             raise no_stay()
         document = await self.surroundings.document(known)
-        surface = surface_of(caller)
-        pressed, cleared = presses.read(catalogue, document, patch, facts, surface, lambda: self.new_id(ENTRY))
+        sight = self._sight(caller, known, stays, facts)
+        pressed, cleared = presses.read(catalogue, document, patch, facts, sight, lambda: self.new_id(ENTRY))
         await self.store.put_live(facts.stay, pressed, cleared)
         live = await self._live(facts.stay)
         labels = spoken(catalogue, language)
-        shown = _shown(catalogue, document, facts, surface, labels, keys=tuple(patch), live=live)
+        shown = _shown(catalogue, document, facts, sight, labels, keys=tuple(patch), live=live)
         body = {**shown.body, "warnings": []}
         body.pop("valid_until", None)
         return Answer(body, document.version, shown.valid_until)
@@ -283,8 +271,7 @@ class Preferences:
         """Facts at the place an edit is for. Raises NotFound where the scope names a place that is not theirs."""
         if scope.kind is ScopeKind.STAY:
             stay = next((s for s in stays if s.id == scope.id), None)
-            staff = caller.role is Role.STAFF
-            if stay is None or (staff and not caller.may_reach(stay.guest, [stay], self.clock.now())):
+            if stay is None or not access.reaches(caller, Act.EDIT_PREFERENCES, stay.guest, [stay], self.clock.now()):
                 raise no_stay()
             place = property or stay.property
             return await self.surroundings.facts(
@@ -295,6 +282,16 @@ class Preferences:
             return await self.surroundings.facts(caller, stays, catalogue, property=property or scope.id, reads=reads)
         return await self.surroundings.facts(caller, stays, catalogue, property=property, reads=reads)
 
+    def _sight(self, caller: Caller, guest: str, stays: Sequence[Stay], facts: Facts | None = None) -> Sight:
+        """How much the caller is told of this guest, where facts say so by the tie at that property."""
+        if access.is_bound(caller) and facts is not None and facts.property is not None:
+            stays = [stay for stay in stays if stay.property == facts.property.id]
+        return access.sight_of(caller, access.relation(caller, guest, stays, self.clock.now()))
+
+    def _author(self, caller: Caller, writes: Writing, guest: str, stays: Sequence[Stay], facts: Facts) -> Author:
+        sight, places = self._sight(caller, guest, stays, facts), access.places(caller, stays)
+        return Author(caller.role, caller.subject, caller.surface, writes, self.clock.now(), sight, places)
+
     async def _live(self, stay: Stay | None) -> Sequence[Entry]:
         return await self.store.live(stay) if stay else ()
 
@@ -303,30 +300,15 @@ class Preferences:
         catalogue: Catalogue,
         edited: Edited,
         facts: Facts,
-        surface: str,
+        sight: Sight,
         live: Sequence[Entry],
         language: str,
     ) -> Written:
         labels = spoken(catalogue, language)
-        shown = _shown(catalogue, edited.document, facts, surface, labels, keys=edited.touched, live=live)
+        shown = _shown(catalogue, edited.document, facts, sight, labels, keys=edited.touched, live=live)
         body = {**shown.body, "warnings": [show_warning(catalogue, warned, labels) for warned in edited.warnings]}
         body.pop("valid_until", None)
         return Written(edited.document, edited.change, body)
-
-
-def _written_as(caller: Caller, scope: Scope, provenance: str | None) -> ProvenanceKind:
-    """The provenance that the caller's role gives to an edit in this scope. Raises NotAllowed."""
-    written = WRITES.get((caller.role, provenance or ""))
-    if written is None:
-        as_what = f" with provenance {provenance[:40]}" if provenance else ""
-        raise NotAllowed(f"A caller with the role {caller.role.value} may not write preferences{as_what}.")
-    kind, scopes = written
-    if scope.kind not in scopes:
-        allowed = ", ".join(scope_kind.value for scope_kind in scopes)
-        raise NotAllowed(f"A caller with the role {caller.role.value} may write {kind.value} only in scope {allowed}.")
-    if kind is ProvenanceKind.OBSERVED and scope.id not in caller.properties:
-        raise no_property()
-    return kind
 
 
 @contextmanager
@@ -352,18 +334,18 @@ def _shown(
     catalogue: Catalogue,
     document: Document,
     facts: Facts,
-    surface: str,
+    sight: Sight,
     labels: Labels,
     *,
     keys: Sequence[str] | None,
     live: Sequence[Entry] = (),
     explain: bool = False,
 ) -> Answer:
-    resolved = resolve(catalogue, document, facts, keys=keys, surface=surface, live=live, explain=explain)
+    resolved = resolve(catalogue, document, facts, keys=keys, sight=sight, live=live, explain=explain)
     body: dict[str, Any] = {"guest": document.guest, "version": document.version}
     if resolved.valid_until:
         body["valid_until"] = write_instant(resolved.valid_until)
-    body["preferences"] = render(catalogue, resolved, surface, labels, explain)
+    body["preferences"] = render(catalogue, resolved, sight, labels, explain)
     return Answer(body, document.version, resolved.valid_until)
 
 

@@ -1,13 +1,15 @@
 """Properties: what each hotel declares about itself. Operators put them; whoever works with a hotel may read it."""
 
-from prefs.core.callers import Caller, Role
+from prefs.core import access
+from prefs.core.access import Act
+from prefs.core.callers import Caller
 from prefs.core.declarations import parse_property
 from prefs.core.errors import Fault, InvalidEdit
 from prefs.core.patches import SCOPE_ID
 from prefs.core.values import entered_number
 from prefs.ports import Record, Store
 from prefs.services.answers import Answer
-from prefs.services.surroundings import AT_A_PROPERTY, CatalogueSource, no_property, require
+from prefs.services.surroundings import CatalogueSource, no_property
 
 PAGE_MAX = 200
 
@@ -20,7 +22,7 @@ class Properties:
 
     async def put(self, caller: Caller, property_id: str, body: object) -> Answer:
         """Create or replace; the body as given is what is kept. Raises NotAllowed, InvalidEdit."""
-        require(caller, Role.OPERATOR)
+        access.require(caller, Act.CHANGE_PROPERTY)
         parse_property(property_id, body, await self.catalogues.current())
         kept = entered_number(body)
         if not isinstance(kept, dict):
@@ -29,15 +31,16 @@ class Properties:
 
     async def get(self, caller: Caller, property_id: str) -> Answer:
         """Raises NotFound, also for a property that staff and devices do not belong to."""
-        foreign = caller.role in AT_A_PROPERTY and property_id not in caller.properties
-        record = await self.store.property(property_id) if SCOPE_ID.fullmatch(property_id) and not foreign else None
+        access.require(caller, Act.READ_PROPERTY)
+        theirs = SCOPE_ID.fullmatch(property_id) and access.belongs(caller, property_id)
+        record = await self.store.property(property_id) if theirs else None
         if record is None:
             raise no_property()
         return _answer(record)
 
     async def list(self, caller: Caller, limit: int = 50, cursor: str | None = None) -> Answer:
         """Properties by id. Raises NotAllowed for guests and devices, InvalidEdit."""
-        require(caller, Role.OPERATOR, Role.SERVICE, Role.STAFF)
+        access.require(caller, Act.LIST_PROPERTIES)
         faults = []
         if not 1 <= limit <= PAGE_MAX:
             faults.append(Fault("limit", "OUT_OF_RANGE", f"must be between 1 and {PAGE_MAX}"))
@@ -45,7 +48,7 @@ class Properties:
             faults.append(Fault("cursor", "BAD_CURSOR", "must be a next_cursor as it was given"))
         if faults:
             raise InvalidEdit(faults)
-        if caller.role is Role.STAFF:
+        if access.is_bound(caller):
             own = [await self.store.property(one) for one in sorted(caller.properties) if one > (cursor or "")]
             found = [record for record in own if record is not None][: limit + 1]
         else:
@@ -56,7 +59,7 @@ class Properties:
 
     async def delete(self, caller: Caller, property_id: str) -> None:
         """Raises NotAllowed, NotFound, Refused while open stays point at it."""
-        require(caller, Role.OPERATOR)
+        access.require(caller, Act.CHANGE_PROPERTY)
         if not SCOPE_ID.fullmatch(property_id) or not await self.store.delete_property(property_id):
             raise no_property()
 

@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
+from prefs.core import access
+from prefs.core.access import Act
 from prefs.core.bookings import parse_stay, show_stay
-from prefs.core.callers import ALL_GUESTS, Caller, Role
-from prefs.core.errors import NotAllowed
+from prefs.core.callers import Caller
 from prefs.core.patches import SCOPE_ID
 from prefs.core.stays import Stay
 from prefs.ports import Clock, Once, Store
 from prefs.services.answers import Answer
 from prefs.services.ids import guest_id
-from prefs.services.surroundings import CatalogueSource, no_stay, require
+from prefs.services.surroundings import CatalogueSource, no_stay
 
 
 class Stays:
@@ -21,16 +22,15 @@ class Stays:
 
     async def put(self, caller: Caller, stay_id: str, body: object, *, once: Once | None = None) -> Answer:
         """Create or replace. Raises NotAllowed, InvalidEdit, NotFound (guest, property), StayTaken, KeyReused."""
-        require(caller, Role.SERVICE, Role.OPERATOR)
-        if ALL_GUESTS not in caller.permissions:
-            raise NotAllowed(f"This needs the permission {ALL_GUESTS}.")
+        access.require(caller, Act.PUT_STAY)
         stay = parse_stay(stay_id, body)
         return _answer(await self.store.put_stay(replace(stay, guest=guest_id(stay.guest)), once))
 
     async def get(self, caller: Caller, stay_id: str) -> Answer:
         """Raises NotFound, also for a stay the caller has no reason to see."""
+        access.require(caller, Act.READ_STAY)
         stay = await self.store.stay(stay_id) if SCOPE_ID.fullmatch(stay_id) else None
-        if stay is None or not caller.may_reach(stay.guest, [stay], self.clock.now()):
+        if stay is None or not access.reaches(caller, Act.READ_STAY, stay.guest, [stay], self.clock.now()):
             raise no_stay()
         return _answer(stay)
 

@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from prefs.core.callers import Caller, Role
-from prefs.core.catalogue import GUEST_SURFACE, SURFACES, Catalogue
+from prefs.core import access
+from prefs.core.access import Act
+from prefs.core.callers import Caller
+from prefs.core.catalogue import Catalogue
 from prefs.core.declarations import recall_property
-from prefs.core.entries import PARTIES, TRIPS, Document, Scope, ScopeKind
-from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound
+from prefs.core.entries import PARTIES, TRIPS, Document
+from prefs.core.errors import Fault, InvalidEdit, NotFound
 from prefs.core.patches import SCOPE_ID
 from prefs.core.rooms import Property
+from prefs.core.sights import Relation
 from prefs.core.stays import Facts, Stay, current
 from prefs.ports import Clock, Lookup, Reads, Store
 from prefs.services.glimpse import Glimpse
@@ -23,18 +26,12 @@ from prefs.services.ids import guest_id
 
 PROPERTIES_KEPT = 512
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-AT_A_PROPERTY = (Role.STAFF, Role.DEVICE)
 
 
 class CatalogueSource(Protocol):
     """Where use cases get the catalogue of the moment: the standard one with the operator's extension."""
 
     async def current(self, reads: Reads | None = None) -> Catalogue: ...
-
-
-def surface_of(caller: Caller) -> str:
-    """The surface whose projection a caller gets; a service that names none reads like the guest's own app."""
-    return caller.surface if caller.surface in SURFACES else GUEST_SURFACE
 
 
 def no_guest() -> NotFound:
@@ -47,26 +44,6 @@ def no_stay() -> NotFound:
 
 def no_property() -> NotFound:
     return NotFound("There is no such property.")
-
-
-def require(caller: Caller, *roles: Role) -> None:
-    """Raises NotAllowed for every other role."""
-    if caller.role not in roles:
-        raise NotAllowed(f"A caller with the role {caller.role.value} may not do this.")
-
-
-def require_place(caller: Caller) -> None:
-    """Raises NotAllowed for staff and devices of nowhere."""
-    if caller.role in AT_A_PROPERTY and not caller.properties:
-        raise NotAllowed("The token names no property.")
-
-
-def places_of(caller: Caller, stays: Sequence[Stay]) -> frozenset[Scope] | None:
-    """The scopes staff and devices may be told of: their properties, and the guest's stays there. None: all."""
-    if caller.role not in AT_A_PROPERTY:
-        return None
-    houses = (Scope(ScopeKind.PROPERTY, one) for one in caller.properties)
-    return frozenset((*houses, *(Scope(ScopeKind.STAY, s.id) for s in stays if s.property in caller.properties)))
 
 
 class Surroundings:
@@ -91,21 +68,19 @@ class Surroundings:
         for a write, which reads them itself.
 
         Where only a stay says which property it is, that is not known yet and is asked for later."""
-        require_place(caller)
         place = property
-        if caller.role in AT_A_PROPERTY:
+        if access.is_bound(caller):
             place = property or (next(iter(caller.properties)) if len(caller.properties) == 1 else None)
-            place = place if place in caller.properties else None
+            place = place if place and access.belongs(caller, place) else None
         places = (place,) if place and SCOPE_ID.fullmatch(place) else ()
         known = tuple(dict.fromkeys(map(guest_id, guests)))
         return await Glimpse.take(reads or self.store, Lookup(known if documents else (), known, places, True))
 
-    async def reach(self, caller: Caller, guest: str, reads: Reads | None = None) -> tuple[str, list[Stay]]:
-        """The guest's id and stays. Raises NotFound when the caller has no reason to see the guest."""
-        require_place(caller)
+    async def reach(self, caller: Caller, act: Act, guest: str, reads: Reads | None = None) -> tuple[str, list[Stay]]:
+        """The guest's id and stays. Raises NotFound where nothing ties the caller to the guest as the act needs it."""
         known = guest_id(guest)
         stays = (await (reads or self.store).stays_of([known])).get(known, [])
-        if not caller.may_reach(known, stays, self.clock.now()):
+        if not access.reaches(caller, act, known, stays, self.clock.now()):
             raise no_guest()
         return known, stays
 
@@ -151,10 +126,10 @@ class Surroundings:
         place = property or (chosen.property if chosen else None) or self._own_property(caller, stays, moment)
         if place is None:
             return Facts(moment, trip=trip or "", party=party or "")
-        if caller.role in AT_A_PROPERTY and place not in caller.properties:
-            raise no_property()
         here = [s for s in stays if s.property == place]
-        if caller.role in AT_A_PROPERTY and not any(s.gives_reason(self.clock.now()) for s in here):
+        if not access.goes_to(caller, place, stays):
+            raise no_property()
+        if access.is_bound(caller) and access.tie(caller, here, self.clock.now()) is Relation.NONE:
             raise no_guest()  # a reason to see the guest at one property is none at another
         found = await self.property(place, catalogue, reads)
         return Facts(moment, found, chosen or current(stays, place, moment), trip or "", party or "")
@@ -178,7 +153,7 @@ class Surroundings:
             own = next((s for s in stays if caller.stay and s.id == caller.stay), None)
             return own if own and property in (None, own.property) else None
         found = next((s for s in stays if s.id == stay), None)
-        foreign = found is None or (caller.role in AT_A_PROPERTY and found.property not in caller.properties)
+        foreign = found is None or not access.belongs(caller, found.property)
         if found is None or foreign or (caller.stay and caller.stay != stay):
             raise no_stay()
         if property and found.property != property:
@@ -187,11 +162,11 @@ class Surroundings:
 
     def _own_property(self, caller: Caller, stays: Sequence[Stay], at: datetime) -> str | None:
         """Staff and devices are somewhere: at the token's only property, or the only one of theirs the guest is at."""
-        if caller.role not in AT_A_PROPERTY:
+        if not access.is_bound(caller):
             return None
         if len(caller.properties) == 1:
             return next(iter(caller.properties))
-        theirs = {s.property for s in stays if s.property in caller.properties and s.gives_reason(self.clock.now())}
+        theirs = {s.property for s in stays if access.tie(caller, [s], self.clock.now()) is not Relation.NONE}
         if len(theirs) == 1:
             return theirs.pop()
         raise InvalidEdit([Fault("property", "REQUIRED", "the token names several properties: say which one")])

@@ -9,6 +9,7 @@ from prefs.core.contradictions import Warned
 from prefs.core.entries import Scope
 from prefs.core.labels import Labels
 from prefs.core.patches import write_instant
+from prefs.core.sights import Sight
 
 
 def show_warning(catalogue: Catalogue, warned: Warned, labels: Labels) -> dict[str, Any]:
@@ -20,11 +21,11 @@ def show_warning(catalogue: Catalogue, warned: Warned, labels: Labels) -> dict[s
 
 
 def show_change(
-    catalogue: Catalogue, change: Change, surface: str, purposes: frozenset[str], places: frozenset[Scope] | None
+    catalogue: Catalogue, change: Change, sight: Sight, purposes: frozenset[str], places: frozenset[Scope] | None
 ) -> dict[str, Any]:
     def sides(key_change: KeyChange) -> dict[str, Any]:
         before, after = (
-            disclosure.show_entries(catalogue, entries, surface, purposes, places)
+            disclosure.show_entries(catalogue, entries, sight, purposes, places)
             for entries in (key_change.removed, key_change.added)
         )
         return {"key": key_change.key, "before": before, "after": after}

@@ -14,10 +14,11 @@ from prefs.core.callers import Role
 from prefs.core.catalogue import Catalogue
 from prefs.core.changes import Change
 from prefs.core.edits import Author, Edited, edit, revert
-from prefs.core.entries import Consent, Document, ProvenanceKind
+from prefs.core.entries import Consent, Document
 from prefs.core.errors import InvalidEdit
 from prefs.core.patches import parse_scope
 from prefs.definitions import load_standard
+from tests.core import sights
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 WARMTH = "climate.temperature.occupied"
@@ -31,7 +32,7 @@ def standard() -> Catalogue:
 
 
 def author(role: str = "guest", kind: str = "stated", surface: str = "guest_app", at: datetime = NOW) -> Author:
-    return Author(Role(role), f"a-{role}", surface, ProvenanceKind(kind), at)
+    return sights.author(Role(role), f"a-{role}", surface, at, "observed" if kind == "observed" else "")
 
 
 GUEST, STAFF = author(), author("staff", "stated_via_staff", "front_desk")

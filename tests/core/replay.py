@@ -36,6 +36,7 @@ from prefs.core.resolved import Resolved
 from prefs.core.stays import Facts, Party, Stay, StayStatus
 from prefs.core.views import render
 from prefs.definitions import load_standard
+from tests.core.sights import usual
 
 FOLDER = Path(__file__).parent.parent / "cases"
 WRITES = FOLDER / "writes.json"
@@ -201,7 +202,7 @@ def ask(asked: Question) -> Resolved:
         asked.document,
         asked.facts,
         keys=asked.keys,
-        surface=asked.surface,
+        sight=usual(asked.surface),
         live=asked.live,
         explain=True,
     )
@@ -212,7 +213,7 @@ def differences(case: Case, resolver: Resolver = ask) -> list[str]:
     asked, body = question(case), case.body
     resolved = resolver(asked)
     labels = asked.catalogue.labels["en"]
-    shown = render(asked.catalogue, resolved, asked.surface, labels, explain=True)
+    shown = render(asked.catalogue, resolved, usual(asked.surface), labels, explain=True)
     found: list[str] = []
     for key, expected in body.get("expect", {}).items():
         if key not in shown:

@@ -23,6 +23,7 @@ from prefs.core.resolved import Resolved
 from prefs.core.rooms import Basis, Capability, Force, Policy, Property, Range
 from prefs.core.values import Quantity
 from tests.core.replay import Question, Resolver, ask, cases, differences
+from tests.core.sights import usual
 
 
 def red(resolver: Resolver) -> Iterator[str]:
@@ -42,7 +43,7 @@ def ordered_by(rules: Sequence[Rule]) -> Resolver:
             asked.document,
             asked.facts,
             keys=asked.keys,
-            surface=asked.surface,
+            sight=usual(asked.surface),
             live=asked.live,
             explain=True,
             rules=rules,

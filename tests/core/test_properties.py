@@ -40,6 +40,7 @@ from prefs.core.stays import Facts, Stay
 from prefs.core.values import Quantity, Sequence
 from prefs.core.views import render
 from tests.core import strategies as drawn
+from tests.core.sights import usual
 from tests.core.strategies import BEGIN, BRAND, GUEST, HOUSE, ROOM, canonical, standard
 
 DEFINITIONS = tuple(standard())
@@ -65,8 +66,8 @@ def questions(draw: st.DrawFn) -> tuple[Document, Facts, tuple[Entry, ...], str]
 @given(questions())
 def test_the_same_question_has_the_same_answer(asked: tuple[Document, Facts, tuple[Entry, ...], str]) -> None:
     document, facts, live, surface = asked
-    first = resolve(standard(), document, facts, surface=surface, live=live, explain=True)
-    assert resolve(standard(), document, facts, surface=surface, live=live, explain=True) == first
+    first = resolve(standard(), document, facts, sight=usual(surface), live=live, explain=True)
+    assert resolve(standard(), document, facts, sight=usual(surface), live=live, explain=True) == first
 
 
 @tried
@@ -82,16 +83,16 @@ def test_the_order_of_what_is_known_says_nothing(
     house = facts.property
     other_facts = replace(facts, property=replace(house, policies=mixed(house.policies))) if house else facts
     other = replace(document, entries=mixed(document.entries), consents=mixed(document.consents))
-    expected = resolve(standard(), document, facts, surface=surface, live=live)
-    assert resolve(standard(), other, other_facts, surface=surface, live=mixed(live)) == expected
+    expected = resolve(standard(), document, facts, sight=usual(surface), live=live)
+    assert resolve(standard(), other, other_facts, sight=usual(surface), live=mixed(live)) == expected
 
 
 @tried
 @given(questions())
 def test_explaining_changes_no_answer(asked: tuple[Document, Facts, tuple[Entry, ...], str]) -> None:
     document, facts, live, surface = asked
-    plain = resolve(standard(), document, facts, surface=surface, live=live)
-    explained = resolve(standard(), document, facts, surface=surface, live=live, explain=True)
+    plain = resolve(standard(), document, facts, sight=usual(surface), live=live)
+    explained = resolve(standard(), document, facts, sight=usual(surface), live=live, explain=True)
     assert {key: replace(one, losers=()) for key, one in explained.effective.items()} == plain.effective
     assert explained.valid_until == plain.valid_until
 
@@ -102,9 +103,9 @@ def test_asking_for_keys_changes_no_answer(
     asked: tuple[Document, Facts, tuple[Entry, ...], str], data: DataObject
 ) -> None:
     document, facts, live, surface = asked
-    whole = resolve(standard(), document, facts, surface=surface, live=live)
+    whole = resolve(standard(), document, facts, sight=usual(surface), live=live)
     keys = data.draw(st.lists(st.sampled_from([d.key for d in DEFINITIONS]), max_size=5)) + sorted(document.keys)
-    part = resolve(standard(), document, facts, surface=surface, live=live, keys=keys)
+    part = resolve(standard(), document, facts, sight=usual(surface), live=live, keys=keys)
     known = {key: one for key, one in part.effective.items() if one.layer is not None or key in whole.effective}
     assert known == {key: one for key, one in whole.effective.items() if key in keys}
     assert all(one.status is Status.DEFAULT for key, one in part.effective.items() if key not in known)
@@ -114,13 +115,13 @@ def test_asking_for_keys_changes_no_answer(
 @given(questions())
 def test_an_answer_holds_until_it_says_so(asked: tuple[Document, Facts, tuple[Entry, ...], str]) -> None:
     document, facts, live, surface = asked
-    answer = resolve(standard(), document, facts, surface=surface, live=live)
+    answer = resolve(standard(), document, facts, sight=usual(surface), live=live)
     assert answer.valid_until is not None and answer.valid_until > facts.at
     for later in (
         answer.valid_until - timedelta(microseconds=1),
         facts.at + (answer.valid_until - facts.at) / 2,
     ):
-        again = resolve(standard(), document, replace(facts, at=later), surface=surface, live=live)
+        again = resolve(standard(), document, replace(facts, at=later), sight=usual(surface), live=live)
         assert again == answer
 
 
@@ -128,8 +129,8 @@ def test_an_answer_holds_until_it_says_so(asked: tuple[Document, Facts, tuple[En
 @given(questions())
 def test_every_surface_gets_json_and_its_own_keys_only(asked: tuple[Document, Facts, tuple[Entry, ...], str]) -> None:
     document, facts, live, surface = asked
-    answer = resolve(standard(), document, facts, surface=surface, live=live, explain=True)
-    shown = render(standard(), answer, surface, standard().labels["en"], explain=True)
+    answer = resolve(standard(), document, facts, sight=usual(surface), live=live, explain=True)
+    shown = render(standard(), answer, usual(surface), standard().labels["en"], explain=True)
     json.dumps(shown, allow_nan=False)
     for key, member in shown.items():
         showing = standard().definitions[key].surfaces[surface]
@@ -142,7 +143,7 @@ def test_every_surface_gets_json_and_its_own_keys_only(asked: tuple[Document, Fa
 def test_no_value_without_consent(asked: tuple[Document, Facts, tuple[Entry, ...], str]) -> None:
     """Whatever is special came in under a purpose of the surface that reads it."""
     document, facts, live, surface = asked
-    answer = resolve(standard(), document, facts, surface=surface, live=live)
+    answer = resolve(standard(), document, facts, sight=usual(surface), live=live)
     entries = {entry.id: entry for entry in (*document.entries, *live)}
     for key, one in answer.effective.items():
         definition = standard().definitions[key]
@@ -180,7 +181,7 @@ def test_a_need_is_never_overruled_by_a_wish(data: DataObject, definition: Defin
     kept = tuple(e for e in document.entries if e.strength is not Strength.UNACCEPTABLE)
     document = replace(document, entries=(*kept, need))
     facts = data.draw(drawn.facts((definition,)))
-    now = moment(facts, GUEST_SURFACE, document.purposes)
+    now = moment(facts, usual(GUEST_SURFACE), document.purposes)
     taking_part = gather(standard(), definition, document, (), now, False).positives
     needs = [c for c in taking_part if c.strength is Strength.REQUIRED]
     answer = resolve(standard(), document, facts).effective[definition.key]
@@ -272,7 +273,7 @@ def test_what_was_entered_comes_back_digit_for_digit(data: DataObject, definitio
 
 
 def _over_the_wire(answer: Resolved) -> dict[str, Any]:
-    text = json.dumps(render(standard(), answer, GUEST_SURFACE, standard().labels["en"]))
+    text = json.dumps(render(standard(), answer, usual(GUEST_SURFACE), standard().labels["en"]))
     received: dict[str, Any] = json.loads(text, parse_float=Decimal)
     return received
 

@@ -11,6 +11,7 @@ from prefs.core.rooms import Basis, Channel, Force, Policy, PolicyLevel
 from prefs.core.views import display_name, render
 from prefs.definitions import load_standard
 from tests.core.builders import NIGHT, NOON, degrees, document, entry, facts, offer
+from tests.core.sights import usual
 
 STANDARD = load_standard()
 ENGLISH = STANDARD.labels["en"]
@@ -26,10 +27,10 @@ def shown(
         STANDARD,
         document(*entries, consents=consents),
         facts(**world),  # type: ignore[arg-type]
-        surface=surface,
+        sight=usual(surface),
         explain=explain,
     )
-    return render(STANDARD, resolved, surface, ENGLISH, explain=explain)
+    return render(STANDARD, resolved, usual(surface), ENGLISH, explain=explain)
 
 
 def test_a_clamped_value_as_the_guest_sees_it() -> None:
@@ -204,9 +205,9 @@ def test_an_observation_is_not_even_told_of_at_another_property() -> None:
 
 
 def test_a_key_asked_for_is_there_though_nothing_is_known() -> None:
-    resolved = resolve(STANDARD, document(), facts(), keys=["room.view", "access.bathroom"], surface="front_desk")
+    resolved = resolve(STANDARD, document(), facts(), keys=["room.view", "access.bathroom"], sight=usual("front_desk"))
 
-    found = render(STANDARD, resolved, "front_desk", ENGLISH)
+    found = render(STANDARD, resolved, usual("front_desk"), ENGLISH)
 
     assert found["room.view"]["value"] is None and found["room.view"]["layer"] is None
     assert found["room.view"]["status"] == "default"
@@ -219,7 +220,7 @@ def test_every_answer_is_json_in_every_language() -> None:
 
     for labels in STANDARD.labels.values():
         resolved = resolve(STANDARD, document(*entries), facts(at, {"light": offer("a")}), explain=True)
-        rendered = render(STANDARD, resolved, "guest_app", labels, explain=True)
+        rendered = render(STANDARD, resolved, usual("guest_app"), labels, explain=True)
         assert json.loads(json.dumps(rendered)) == rendered
 
 

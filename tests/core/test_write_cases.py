@@ -12,10 +12,11 @@ import pytest
 
 from prefs.core.callers import Role
 from prefs.core.changes import Change
-from prefs.core.edits import Author, Edited, edit
-from prefs.core.entries import Consent, Document, Entry, ProvenanceKind
+from prefs.core.edits import Edited, edit
+from prefs.core.entries import Consent, Document, Entry
 from prefs.core.errors import InvalidEdit
 from prefs.core.patches import parse_scope
+from tests.core import sights
 from tests.core.replay import GUEST, LONG_AGO, WRITES, entry, instant, standard
 
 CASES: list[dict[str, Any]] = json.loads(WRITES.read_text(encoding="utf-8"), parse_float=Decimal)["cases"]
@@ -46,7 +47,8 @@ def document_of(case: Mapping[str, Any]) -> Document:
 def edited(case: Mapping[str, Any]) -> Edited:
     by = case["author"]
     surface = "front_desk" if by["role"] == "staff" else "guest_app"
-    author = Author(Role(by["role"]), "somebody", surface, ProvenanceKind(by["provenance"]), instant(case["at"]))
+    says = "observed" if by["provenance"] == "observed" else ""
+    author = sights.author(Role(by["role"]), "somebody", surface, instant(case["at"]), says)
     numbers = iter(range(1, 1000))
     return edit(
         standard(),

@@ -19,8 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from prefs.core.callers import Role
 from prefs.core.catalogue import PURPOSES
 from prefs.core.changes import Written
-from prefs.core.edits import Author, Edited, edit, revert
-from prefs.core.entries import PROFILE, Document, Identifier, ProvenanceKind, Scope, ScopeKind
+from prefs.core.edits import Edited, edit, revert
+from prefs.core.entries import PROFILE, Document, Identifier, Scope, ScopeKind
 from prefs.core.errors import PrefsError
 from prefs.core.resolve import resolve
 from prefs.core.rooms import Property
@@ -30,6 +30,7 @@ from prefs.ports import Apply, Lookup, Once, Past, Store
 from prefs.store.memory import MemoryStore
 from prefs.store.sql import SqlStore
 from tests.core import strategies as drawn
+from tests.core.sights import author, usual
 from tests.store.samples import NOW, SetClock, consent, identify, name, newborn, nothing, rename, stay
 
 EXAMPLES, STEPS = 15, 25
@@ -39,11 +40,7 @@ CATALOGUE = drawn.standard()
 DEFINITIONS = tuple({(d.kind.name, d.merge): d for d in CATALOGUE}.values())
 PRESSABLE = tuple(d for d in CATALOGUE if ScopeKind.ROOM in d.scopes)
 BRAND_SCOPE, PROPERTY_SCOPE = Scope(ScopeKind.BRAND, drawn.BRAND), Scope(ScopeKind.PROPERTY, drawn.HOUSE)
-AUTHORS = {
-    Role.GUEST: ProvenanceKind.STATED,
-    Role.STAFF: ProvenanceKind.STATED_VIA_STAFF,
-    Role.SERVICE: ProvenanceKind.IMPORTED,
-}
+AUTHORS = (Role.GUEST, Role.STAFF, Role.SERVICE)
 EXTERNAL = tuple(Identifier(system, id) for system in ("pms", "crm") for id in ("1", "2"))
 
 
@@ -156,11 +153,11 @@ class Stores(RuleBasedStateMachine):
     @rule(writer=st.integers(0, 1), who=st.integers(0, 1), patch=patches(plainly), repeatable=st.booleans())
     def state(self, writer: int, who: int, patch: dict[str, Any], repeatable: bool) -> None:
         """The edit that most often goes through, so that there is something to disagree about."""
-        author = Author(Role.GUEST, "guest", "guest_app", ProvenanceKind.STATED, self.clock.now())
+        by = author(Role.GUEST, "guest", "guest_app", self.clock.now())
         self.write(
             writer,
             self.guests[who],
-            self.applying(lambda document, past, id: edit(CATALOGUE, document, past, patch, PROFILE, author, id)),
+            self.applying(lambda document, past, id: edit(CATALOGUE, document, past, patch, PROFILE, by, id)),
             repeatable,
         )
 
@@ -180,10 +177,10 @@ class Stores(RuleBasedStateMachine):
         scope = data.draw(st.sampled_from([PROFILE, PROFILE, BRAND_SCOPE, PROPERTY_SCOPE, here]))
         if_match = data.draw(st.sampled_from([None, None, None, 2, 3, 4, 5]))
         base = data.draw(st.none() | st.integers(0, 30))
-        author = Author(role, role.value, "guest_app", AUTHORS[role], self.clock.now())
+        by = author(role, role.value, "guest_app", self.clock.now())
 
         def decide(document: Document, past: Past, new_id: Callable[[], str]) -> Edited:
-            return edit(CATALOGUE, document, past, patch, scope, author, new_id, if_match=if_match, base_version=base)
+            return edit(CATALOGUE, document, past, patch, scope, by, new_id, if_match=if_match, base_version=base)
 
         self.write(writer, guest, self.applying(decide), repeatable)
 
@@ -203,11 +200,11 @@ class Stores(RuleBasedStateMachine):
     def undo(self, writer: int, who: int, back: int) -> None:
         newest = self.runner.run(self.memory.history(self.guests[who], 1))[0].version
         version = newest - back
-        author = Author(Role.GUEST, "guest", "guest_app", ProvenanceKind.STATED, self.clock.now())
+        by = author(Role.GUEST, "guest", "guest_app", self.clock.now())
         self.write(
             writer,
             self.guests[who],
-            self.applying(lambda document, past, new_id: revert(CATALOGUE, document, past, version, author, new_id)),
+            self.applying(lambda document, past, new_id: revert(CATALOGUE, document, past, version, by, new_id)),
         )
 
     @rule(writer=st.integers(0, 1), who=st.integers(0, 1), purposes=st.sets(st.sampled_from(PURPOSES)))
@@ -268,7 +265,7 @@ class Stores(RuleBasedStateMachine):
             booking = (await store.stays_of([guest]))[guest][0]
             assert document is not None
             facts = Facts(self.clock.now(), self.house, booking)
-            return resolve(CATALOGUE, document, facts, surface=surface, live=live, explain=explain)
+            return resolve(CATALOGUE, document, facts, sight=usual(surface), live=live, explain=explain)
 
         self.ask(answer)
 

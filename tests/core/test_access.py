@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from prefs.core import access
+from prefs.core.access import Act
 from prefs.core.callers import ALL_GUESTS, Caller, Role
 from prefs.core.stays import ARRIVING_WITHIN, Stay, StayStatus
 
@@ -33,6 +35,11 @@ LATER = stay(status=StayStatus.BOOKED, arrival=SOON.arrival + timedelta(seconds=
     [
         (Caller(OWN, Role.GUEST, "guest_app"), [], True),
         (Caller("gst_b", Role.GUEST, "guest_app"), [stay()], False),
+        (Caller(OWN, Role.GUEST, "guest_app", stay="s1"), [stay()], True),
+        (Caller(OWN, Role.GUEST, "guest_app", stay="s1"), [stay(status=StayStatus.CHECKED_OUT)], False),
+        (Caller(OWN, Role.GUEST, "guest_app", stay="s1"), [stay(departure=NOW)], False),
+        (Caller(OWN, Role.GUEST, "guest_app", stay="s2"), [stay()], False),
+        (Caller("gst_b", Role.GUEST, "guest_app", stay="s1"), [stay()], False),
         (STAFF, [stay()], True),
         (STAFF, [], False),
         (STAFF, [stay(property="cleveland")], False),
@@ -52,10 +59,12 @@ LATER = stay(status=StayStatus.BOOKED, arrival=SOON.arrival + timedelta(seconds=
     ],
 )
 def test_relation_decides_reach(caller: Caller, stays: list[Stay], expected: bool) -> None:
-    assert caller.may_reach(OWN, stays, NOW) is expected
+    assert access.reaches(caller, Act.READ_PREFERENCES, OWN, stays, NOW) is expected
 
 
 def test_every_role_has_a_row() -> None:
-    reached = {role: Caller(OWN, role, "guest_app").may_reach(OWN, [], NOW) for role in Role}
+    reached = {
+        role: access.reaches(Caller(OWN, role, "guest_app"), Act.READ_PREFERENCES, OWN, [], NOW) for role in Role
+    }
 
     assert reached == {role: role is Role.GUEST for role in Role}
