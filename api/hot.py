@@ -16,6 +16,7 @@ from api.prepared import LOCAL, PATH_END, PATH_START, ROUTE, SHARED, PreparedAns
 from api.schemas.representations import is_known
 from prefs import telemetry
 from prefs.ports import Clock, Tiers
+from prefs.services.witness import Witness
 
 ID_LENGTH = 36
 PATH_LENGTH = len(PATH_START) + ID_LENGTH + len(PATH_END)
@@ -37,8 +38,8 @@ class HotRead:
         self._answered = {s: telemetry.Tally(answered.labels("GET", ROUTE, str(s))) for s in (200, 304)}
         self._seconds = telemetry.REQUEST_SECONDS.labels("GET", ROUTE)
 
-    def open(self, tiers: Tiers | None, clock: Clock, verifier: Verifier) -> None:
-        self._tiers, self._clock, self._verifier = tiers, clock, verifier
+    def open(self, tiers: Tiers | None, clock: Clock, verifier: Verifier, witness: Witness) -> None:
+        self._tiers, self._clock, self._verifier, self._witness = tiers, clock, verifier, witness
 
     def close(self) -> None:
         self._tiers = None
@@ -81,10 +82,12 @@ class HotRead:
         asked = given.get(b"x-request-id")
         known = given.get(b"if-none-match")
         owed = found.headers(status_of_cache)
-        if asked is not None and GIVEN_ID.fullmatch(asked.decode("latin-1")):
-            owed.append((b"x-request-id", asked))
-        else:
-            owed.append((b"x-request-id", uuid7().hex.encode()))
+        if asked is None or not GIVEN_ID.fullmatch(asked.decode("latin-1")):
+            asked = uuid7().hex.encode()
+        owed.append((b"x-request-id", asked))
+        # Also where the caller has it already: "not modified" says of a value that it still is so.
+        if found.sighting is not None and not await self._witness.saw(caller, (found.sighting,), asked.decode()):
+            return False
         if known is not None and is_known(known.decode("latin-1"), found.etag.decode()):
             status, content = 304, b""
         else:
