@@ -1,11 +1,12 @@
 # Two commands matter: `make run` and `make test`. Both work in a bare clone and set up what they need in .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test prove prove-durable prove-faults load bench profile image-test lock openapi format clean
+.PHONY: help setup run check test prove prove-durable prove-faults load bench profile image-test lock sbom openapi format clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8080
 DATA ?= ./data
 BIN := .venv/bin
+SBOM := build/sbom.cdx.json
 # What pytest runs at once; each worker has servers of its own.
 JOBS ?= 2
 # What kills and traces: slower than all other proofs together.
@@ -55,6 +56,10 @@ image-test: setup ## Build the container image, start it and read a preference f
 
 lock: setup ## Write the lock files anew (UPGRADE=1 takes the newest versions)
 	@sh deploy/lock.sh $(if $(UPGRADE),--upgrade)
+
+sbom: setup ## Write a bill of materials (CycloneDX) of what the service is made of to build/sbom.cdx.json
+	@mkdir -p $(dir $(SBOM))
+	$(BIN)/python -m cyclonedx_py requirements requirements.txt --pyproject pyproject.toml --mc-type application --spec-version 1.6 --output-format JSON --output-reproducible --validate --output-file $(SBOM)
 
 openapi: setup ## Write clients/openapi.json anew
 	$(BIN)/guestprefs openapi --out clients/openapi.json

@@ -20,10 +20,8 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uuid_utils import uuid7
 
-from api.middleware import BATCH_BYTES_MAX, GIVEN_ID, METHODS
-from api.schemas import problems
+from api.middleware import BATCH_BYTES_MAX, Refusal
 from prefs import telemetry
 
 ALWAYS_ANSWERED = frozenset(("/livez", "/readyz", "/metrics"))
@@ -36,16 +34,13 @@ STUCK_ROUND_S = 0.005  # an event loop that has nothing to do comes round sooner
 STUCK_MAX = 1024  # requests under way without a place, a bound for memory
 
 STATUS, CODE = 503, "OVERLOADED"
-_DETAIL = "More is asked of this process than it can do; nothing was done. Try again in a moment."
-_ID = "@"
-_START, _END = problems.encode(problems.build(STATUS, CODE, _DETAIL, _ID)).split(f'"{_ID}"'.encode())
-_HEADERS = [
-    (name.encode(), value.encode())
-    for name, value in {"content-type": problems.MEDIA_TYPE, **problems.headers_of(STATUS)}.items()
-]
+_OVERLOADED = Refusal(
+    STATUS, CODE, "More is asked of this process than it can do; nothing was done. Try again in a moment."
+)
+BODY_TIMEOUT_S = 10.0
+_LATE = Refusal(408, "TOO_SLOW", "The body did not come in time; nothing was done.")
 
 _SHED = Counter("guestprefs_requests_shed", "Requests refused with 503 OVERLOADED.")
-_SHED_PROBLEMS = telemetry.PROBLEMS.labels(CODE)
 _UNDER_WAY = Gauge("guestprefs_admission_under_way", "Requests that have a place and are worked on.")
 _WAITING = Gauge("guestprefs_admission_waiting", "Requests that wait for a place.")
 _WAITED = Histogram(
@@ -61,8 +56,10 @@ class Admission:
         app: ASGIApp,
         at_once: int = AT_ONCE,
         clock: Callable[[], float] = monotonic,
+        body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
         self.app = app
+        self._body_timeout_s = body_timeout_s
         self._at_once = at_once
         self._clock = clock
         self._under_way = 0
@@ -82,7 +79,11 @@ class Admission:
         if self._under_way >= self._at_once and self._is_full():
             await _shed(scope, send)
             return
-        receive = await _whole(scope, receive)
+        try:
+            receive = await _whole(scope, receive, self._body_timeout_s)
+        except TimeoutError:
+            await _LATE.send(scope, send, [(b"connection", b"close")])
+            return
         place = await self._enter()
         if place is None:
             await _shed(scope, send)
@@ -167,19 +168,21 @@ class Admission:
         self._empty_at = now
 
 
-async def _whole(scope: Scope, receive: Receive) -> Receive:
-    """Read the body, up to more than any route takes, and tell it again: no place is held for a slow sender."""
+async def _whole(scope: Scope, receive: Receive, timeout_s: float) -> Receive:
+    """Read the body, up to more than any route takes, and tell it again: no place is held for a slow sender, and
+    nothing at all for one who is slower than this. Raises TimeoutError."""
     names = [name for name, _ in scope["headers"]]
     if b"content-length" not in names and b"transfer-encoding" not in names:
         return receive
     messages: deque[Message] = deque()
     read = 0
-    while read <= BATCH_BYTES_MAX:
-        message = await receive()
-        messages.append(message)
-        read += len(message.get("body", b""))
-        if not message.get("more_body"):
-            break
+    async with asyncio.timeout(timeout_s):
+        while read <= BATCH_BYTES_MAX:
+            message = await receive()
+            messages.append(message)
+            read += len(message.get("body", b""))
+            if not message.get("more_body"):
+                break
 
     async def again() -> Any:
         return messages.popleft() if messages else await receive()
@@ -188,11 +191,5 @@ async def _whole(scope: Scope, receive: Receive) -> Receive:
 
 
 async def _shed(scope: Scope, send: Send) -> None:
-    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-    named = (given if GIVEN_ID.fullmatch(given) else uuid7().hex).encode()
     _SHED.inc()
-    _SHED_PROBLEMS.inc()
-    telemetry.REQUESTS.labels(scope["method"] if scope["method"] in METHODS else "other", "shed", str(STATUS)).inc()
-    body = b'%s"%s"%s' % (_START, named, _END)
-    await send({"type": "http.response.start", "status": STATUS, "headers": [*_HEADERS, (b"x-request-id", named)]})
-    await send({"type": "http.response.body", "body": body})
+    await _OVERLOADED.send(scope, send)

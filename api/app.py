@@ -12,34 +12,65 @@ from typing import Any
 import fastapi_offline
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from api import errors
 from api.admission import Admission
+from api.allowance import Allowance, RateLimit, stop
 from api.auth import Verifier, load_keys
 from api.direct import DirectEdit
 from api.hot import HotRead
 from api.issuers import Provider, providers_of
 from api.middleware import BodyLimit, Telemetry
-from api.routes import accesses, catalogue, consents, guests, history, operations, preferences, properties, stays
+from api.routes import catalogue, consents, guests, history, operations, preferences, properties, stays
 from api.schemas.document import describe
 from prefs.bootstrap import House, open_house
 from prefs.settings import Settings
 
-ROUTERS = (preferences, guests, consents, history, accesses, catalogue, properties, stays, operations)
+ROUTERS = (preferences, guests, consents, history, catalogue, properties, stays, operations)
 TICK_SECONDS = 1.0
+CROSS_ORIGIN_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+CROSS_ORIGIN_HEADERS = (
+    *("Authorization", "Cache-Control", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"),
+    *("Preferences-Base-Version", "Preferences-Min-Version", "X-Request-ID"),
+)
+EXPOSED_HEADERS = (
+    *("Age", "Cache-Status", "Coherence", "ETag", "Location", "Preferences-Version", "RateLimit", "RateLimit-Policy"),
+    *("Retry-After", "X-Request-ID"),
+)
+PREFLIGHT_KEPT_S = 600
 _DOCS_FILES = Path(fastapi_offline.__file__).parent / "static"
 
 
 class Application(FastAPI):
-    """FastAPI with the hot read ahead of it."""
+    """FastAPI with the hot read ahead of it, and ahead of both, where pages of other origins may call, what tells their
+    browsers so."""
 
     hot: HotRead
+    cors: CORSMiddleware | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.cors is not None:
+            await self.cors(scope, receive, send)
+        else:
+            await self.answer(scope, receive, send)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not await self.hot.answer(scope, send):
             await super().__call__(scope, receive, send)
+
+    def open_to(self, origins: list[str]) -> None:
+        """Let pages of these origins call. Never with cookies or the like: a page that calls holds a token."""
+        self.cors = CORSMiddleware(
+            self.answer,
+            allow_origins=origins,
+            allow_methods=CROSS_ORIGIN_METHODS,
+            allow_headers=CROSS_ORIGIN_HEADERS,
+            expose_headers=EXPOSED_HEADERS,
+            max_age=PREFLIGHT_KEPT_S,
+        )
 
 
 def create_app(settings: Settings | None = None, house: House | None = None) -> Application:
@@ -59,12 +90,16 @@ def create_app(settings: Settings | None = None, house: House | None = None) -> 
     app.state.draining = False
     app.state.house = None
     app.state.public_url = settings.public_url.rstrip("/")
+    app.state.allowance = Allowance(settings.caller_rate, settings.service_rate, settings.property_rate)
     app.hot = HotRead()
+    if settings.origins:
+        app.open_to(settings.origins)
     # The one added last is met first.
     app.add_middleware(DirectEdit)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Telemetry)
-    app.add_middleware(Admission, at_once=settings.requests_at_once)
+    app.add_middleware(Telemetry, behind_tls=settings.behind_tls)
+    app.add_middleware(Admission, at_once=settings.requests_at_once, body_timeout_s=settings.body_timeout)
+    app.add_middleware(RateLimit)
     for module in ROUTERS:
         app.include_router(module.router)
     app.mount(operations.DOCS_FILES, StaticFiles(directory=_DOCS_FILES))
@@ -107,7 +142,8 @@ def _life(settings: Settings, given: House | None) -> Callable[[Any], Any]:
         watch = Watch(providers)
         await watch.tick()
         app.state.house = house
-        app.hot.open(house.tiers, house.clock, app.state.verifier, house.witness)
+        app.hot.open(house.tiers, house.clock, app.state.verifier, app.state.allowance, behind_tls=settings.behind_tls)
+        settling = asyncio.create_task(_settle(app.state.allowance, house))
         _drain_on_signal(app)
         watching = asyncio.create_task(watch.run())
         try:
@@ -115,6 +151,7 @@ def _life(settings: Settings, given: House | None) -> Callable[[Any], Any]:
         finally:
             watching.cancel()
             app.hot.close()
+            await stop(settling)
             app.state.house = None
             if given is None:
                 await house.close()
@@ -135,6 +172,12 @@ class Watch:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             await self.tick()
+
+
+async def _settle(allowance: Allowance, house: House) -> None:
+    """Keep the buckets of all processes one, where there is something that they share."""
+    if house.counts is not None:
+        await allowance.keep_settling(house.counts)
 
 
 def _drain_on_signal(app: FastAPI) -> None:

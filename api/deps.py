@@ -2,7 +2,9 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request, Security
@@ -19,7 +21,6 @@ from api.schemas.bodies import Body, read_as
 from prefs.core.callers import Caller
 from prefs.core.errors import Fault, InvalidEdit, Unauthenticated, Unavailable
 from prefs.ports import Once, Traced
-from prefs.services.accesses import Accesses
 from prefs.services.definitions import Definitions
 from prefs.services.guests import Guests
 from prefs.services.preferences import Preferences
@@ -27,6 +28,7 @@ from prefs.services.properties import Properties
 from prefs.services.stays import Stays
 
 BODY_TYPES = ("application/json", "application/merge-patch+json")
+FAULTS_MAX = 50  # named in one answer; a body or query full of them must not make an answer many times as long
 LANGUAGE_LENGTH_MAX = 200
 VERSION_DIGITS_MAX = 15
 
@@ -66,10 +68,6 @@ async def get_properties(house: House) -> Properties:
     return house.properties  # type: ignore[no-any-return]
 
 
-async def get_accesses(house: House) -> Accesses:
-    return house.accesses  # type: ignore[no-any-return]
-
-
 async def get_definitions(house: House) -> Definitions:
     return house.definitions  # type: ignore[no-any-return]
 
@@ -85,11 +83,13 @@ async def get_caller(
             raise Unauthenticated("A bearer token is required.")
         proof = proof_of(request)
     try:
-        return verifier.verify(token, house.clock.now(), proof)
+        caller = verifier.verify(token, house.clock.now(), proof)
     except Unauthenticated:
         if not await verifier.learn(token):
             raise
-        return verifier.verify(token, house.clock.now(), proof)
+        caller = verifier.verify(token, house.clock.now(), proof)
+    request.app.state.allowance.admit(request.scope, caller)
+    return caller
 
 
 def proof_of(request: Request) -> Proof:
@@ -127,14 +127,14 @@ async def refuse_unknown_parameters(request: Request) -> None:
     if not request.url.query:
         return
     known = set(_query_names(request.scope["route"].dependant))
-    names = [name for name, _ in request.query_params.multi_items()]
+    times = Counter(name for name, _ in request.query_params.multi_items())  # in one pass, however many there are
     found = [
         {"type": "unknown", "loc": ("query", name[:80]), "msg": "is not a parameter of this call", "code": code}
-        for name, code in ((n, "UNKNOWN_PARAMETER") for n in dict.fromkeys(names) if n not in known)
+        for name, code in ((n, "UNKNOWN_PARAMETER") for n in islice((n for n in times if n not in known), FAULTS_MAX))
     ]
     found += [
         {"type": "twice", "loc": ("query", name), "msg": "is given twice", "code": "DUPLICATE_PARAMETER"}
-        for name in sorted({n for n in names if n in known and names.count(n) > 1})
+        for name in sorted(n for n in times if n in known and times[n] > 1)
     ]
     if found:
         raise RequestValidationError(found)
@@ -275,7 +275,6 @@ PreferencesDep = Annotated[Preferences, Depends(get_preferences)]
 GuestsDep = Annotated[Guests, Depends(get_guests)]
 StaysDep = Annotated[Stays, Depends(get_stays)]
 PropertiesDep = Annotated[Properties, Depends(get_properties)]
-AccessesDep = Annotated[Accesses, Depends(get_accesses)]
 DefinitionsDep = Annotated[Definitions, Depends(get_definitions)]
 
 # Every route under /v1 passes these two first, in this order.

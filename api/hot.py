@@ -10,13 +10,13 @@ from time import perf_counter
 from starlette.types import Scope, Send
 from uuid_utils import uuid7
 
+from api.allowance import Allowance
 from api.auth import Verifier
-from api.middleware import GIVEN_ID
+from api.middleware import GIVEN_ID, HSTS, RawHeaders
 from api.prepared import LOCAL, PATH_END, PATH_START, ROUTE, SHARED, PreparedAnswer, name_of
 from api.schemas.representations import is_known
 from prefs import telemetry
 from prefs.ports import Clock, Tiers
-from prefs.services.witness import Witness
 
 ID_LENGTH = 36
 PATH_LENGTH = len(PATH_START) + ID_LENGTH + len(PATH_END)
@@ -38,8 +38,12 @@ class HotRead:
         self._answered = {s: telemetry.Tally(answered.labels("GET", ROUTE, str(s))) for s in (200, 304)}
         self._seconds = telemetry.REQUEST_SECONDS.labels("GET", ROUTE)
 
-    def open(self, tiers: Tiers | None, clock: Clock, verifier: Verifier, witness: Witness) -> None:
-        self._tiers, self._clock, self._verifier, self._witness = tiers, clock, verifier, witness
+    def open(
+        self, tiers: Tiers | None, clock: Clock, verifier: Verifier, allowance: Allowance, *, behind_tls: bool = False
+    ) -> None:
+        self._tiers, self._clock, self._verifier = tiers, clock, verifier
+        self._allowance, self._purses = allowance, allowance.purses
+        self._strict: RawHeaders = [HSTS] if behind_tls else []
 
     def close(self) -> None:
         self._tiers = None
@@ -78,16 +82,19 @@ class HotRead:
             return False
         if found is None or moment >= found.until:
             return False
+        purse = self._purses.get(id(caller))
+        if purse is None or not (purse.left > 0 or purse.fill(self._allowance.clock())):
+            return False
+        purse.left -= 1
 
         asked = given.get(b"x-request-id")
         known = given.get(b"if-none-match")
         owed = found.headers(status_of_cache)
-        if asked is None or not GIVEN_ID.fullmatch(asked.decode("latin-1")):
-            asked = uuid7().hex.encode()
-        owed.append((b"x-request-id", asked))
-        # Also where the caller has it already: "not modified" says of a value that it still is so.
-        if found.sighting is not None and not await self._witness.saw(caller, (found.sighting,), asked.decode()):
-            return False
+        owed += self._strict
+        if asked is not None and GIVEN_ID.fullmatch(asked.decode("latin-1")):
+            owed.append((b"x-request-id", asked))
+        else:
+            owed.append((b"x-request-id", uuid7().hex.encode()))
         if known is not None and is_known(known.decode("latin-1"), found.etag.decode()):
             status, content = 304, b""
         else:

@@ -18,14 +18,15 @@ from prefs.core.callers import Role
 
 TOKEN_TYPE = "at+jwt"
 HEADER_BYTES_MAX = 4096
+DEMO_KEY = "demo-"  # so begins the id of a key that a demo made
 PUBLISHED_MAX = 100  # keys of one provider
 RSA_BITS_MIN = 2048
 _PRIVATE_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
-def make_key() -> OKPKey:
-    """A new Ed25519 key with an id of its own."""
-    return OKPKey.generate_key("Ed25519", {"kid": uuid7().hex, "use": "sig", "alg": "Ed25519"})
+def make_key(mark: str = "") -> OKPKey:
+    """A new Ed25519 key with an id of its own, which begins with the mark."""
+    return OKPKey.generate_key("Ed25519", {"kid": mark + uuid7().hex, "use": "sig", "alg": "Ed25519"})
 
 
 def save_keys(keys: Iterable[Key]) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
 
+from api.middleware import NOSNIFF, RawHeaders
 from api.schemas.representations import MEDIA_TYPE, SHARED_HEADERS
 from prefs.core.callers import Caller, Role
-from prefs.core.sightings import Sighting
 from prefs.ports import Traced
 
 PATH_START, PATH_END = "/v1/guests/", "/preferences"
@@ -21,8 +21,6 @@ OVERHEAD_BYTES = 500  # of one answer beside its body
 
 BYPASSED = "guestprefs; fwd=bypass; detail=store"  # there are no tiers
 
-type RawHeaders = list[tuple[bytes, bytes]]
-
 
 def cache_status(tier: str) -> str:
     """RFC 9211: a hit in a tier, or a miss that the store answered."""
@@ -32,19 +30,18 @@ def cache_status(tier: str) -> str:
 # Headers that all answers of a kind share.
 LOCAL, SHARED = ((b"cache-status", cache_status(tier).encode()) for tier in ("local", "shared"))
 _OF_ALL = [(name.encode(), value.encode()) for name, value in SHARED_HEADERS.items()]
+_OF_ALL.append(NOSNIFF)
 _OF_CONTENT = (b"content-type", MEDIA_TYPE.encode())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedAnswer:
-    """`until`: the moment, in seconds, when time alone may change it. An item of a batch has no headers. `sighting` is
-    what has to be in the ledger each time before it is told; most answers have none."""
+    """`until`: the moment, in seconds, when time alone may change it. An item of a batch has no headers."""
 
     content: bytes
     until: float
     etag: bytes = b""
     version: int = 0
-    sighting: Sighting | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -78,11 +75,9 @@ class Names:
         return found
 
 
-def prepare(
-    content: bytes, until: datetime, etag: str = "", version: int = 0, sighting: Sighting | None = None
-) -> PreparedAnswer:
+def prepare(content: bytes, until: datetime, etag: str = "", version: int = 0) -> PreparedAnswer:
     # Copied: what a serialiser returns may hold on to a buffer two or three times as long.
-    return PreparedAnswer(bytes(memoryview(content)), until.timestamp(), etag.encode(), version, sighting)
+    return PreparedAnswer(bytes(memoryview(content)), until.timestamp(), etag.encode(), version)
 
 
 def age_of(reads: Traced | None) -> dict[str, str]:

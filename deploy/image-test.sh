@@ -84,7 +84,8 @@ build() {
 start() {
     case $kind in
     docker | podman)
-        container=$("$kind" run --detach --publish 127.0.0.1::8080 "$tag")
+        container=$("$kind" run --detach --publish 127.0.0.1::8080 \
+            --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges "$tag")
         url=http://$("$kind" port "$container" 8080/tcp | sed -n 1p)
         "$kind" logs --follow "$container" >"$log" 2>&1 &
         runner=$!
@@ -143,6 +144,10 @@ faults = [f"module {name}" for name in ("pip", "ensurepip", "uv", "hatchling", "
 faults += [f"program {name}" for name in ("gcc", "cc", "pip", "uv") if shutil.which(name)]
 faults += ["it runs as root"] * (os.getuid() == 0)
 faults += ["the code can be written"] * os.access(sys.prefix, os.W_OK)
+status = dict(line.split(":", 1) for line in open("/proc/1/status") if ":" in line)
+faults += ["it has a capability"] * (int(status["CapEff"], 16) != 0)
+names = {name for folder, _, files in os.walk("/app") for name in files}
+faults += [f"a secret in its files: {name}" for name in names & {"keys.json", "cache.key", "demo.json", ".env"}]
 sys.exit(f"not wanted in the image: {faults}" if faults else 0)
 '
 say "PASSED: built, started, and a preference was stated and read back"

@@ -16,11 +16,10 @@ PREFIX = "GUESTPREFS_"
 DATABASE_URLS = r"^(postgresql(\+asyncpg)?://.+|sqlite:///.+|memory://)$"
 DATABASE_FILE = "guestprefs.db"
 KEYS_FILE = "keys.json"
+CORS_ORIGINS = r"^(\*|(https?://[A-Za-z0-9.:\[\]-]+)(\s*,\s*https?://[A-Za-z0-9.:\[\]-]+)*)?$"
 REDIS_URLS = r"^((redis|rediss|unix)://.+)?$"
 CACHE_KEY_FILE = "cache.key"
 ISSUER_URLS = r"^(\s*(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])\S+)*\s*$"
-LEDGER_KEY_FILE = "ledger.key"
-LEDGER_FOLDER = "ledger"
 
 
 def _sqlite_in(validated: dict[str, Any]) -> str:
@@ -33,14 +32,6 @@ def _keys_in(validated: dict[str, Any]) -> Path:
 
 def _cache_key_in(validated: dict[str, Any]) -> Path:
     return Path(validated.get("data", Path("data"))) / CACHE_KEY_FILE
-
-
-def _ledger_key_in(validated: dict[str, Any]) -> Path:
-    return Path(validated.get("data", Path("data"))) / LEDGER_KEY_FILE
-
-
-def _ledger_folder_in(validated: dict[str, Any]) -> Path:
-    return Path(validated.get("data", Path("data"))) / LEDGER_FOLDER
 
 
 class Settings(BaseSettings):
@@ -78,17 +69,6 @@ class Settings(BaseSettings):
         default_factory=_cache_key_in,
         description="File with the key that seals what Redis holds, 64 hexadecimal digits; every process needs "
         "the same one. Empty: cache.key in the data folder, made on the first start.",
-    )
-    ledger_key: Path = Field(
-        default_factory=_ledger_key_in,
-        description="File with the key that chains and signs the ledger, 64 hexadecimal digits; every process needs "
-        "the same one, and without it the ledger cannot be verified. "
-        "Empty: ledger.key in the data folder, made when first needed.",
-    )
-    ledger_checkpoints: Path = Field(
-        default_factory=_ledger_folder_in,
-        description="Folder for the ledger's signed checkpoints, one for each machine; best on another disk than the "
-        "database. Empty: the folder ledger in the data folder.",
     )
     cache_mib: int = Field(
         default=64, ge=1, le=65536, description="Mebibytes that a process may keep in its memory of what it has read."
@@ -144,6 +124,41 @@ class Settings(BaseSettings):
         description="Requests that a process works on at once; more wait for a moment, then get 503 OVERLOADED. "
         "Reads that lie ready in memory do not count.",
     )
+    caller_rate: int = Field(
+        default=200,
+        ge=0,
+        le=1_000_000,
+        description="Requests a second that one guest, member of staff or device may make over time, ten times as many "
+        "at once; more get 429 RATE_LIMITED. 0: no limit.",
+    )
+    service_rate: int = Field(
+        default=10_000, ge=0, le=1_000_000, description="The same for one service or operator. 0: no limit."
+    )
+    property_rate: int = Field(
+        default=5_000,
+        ge=0,
+        le=1_000_000,
+        description="The same for all staff and devices of one property together. 0: no limit.",
+    )
+    head_timeout: float = Field(
+        default=30.0,
+        ge=0.1,
+        le=600,
+        description="Seconds after which a connection is closed on which no whole request head has come.",
+    )
+    body_timeout: float = Field(
+        default=10.0, ge=0.1, le=600, description="Seconds that a body may take to come; then 408 TOO_SLOW."
+    )
+    cors_origins: str = Field(
+        default="",
+        pattern=CORS_ORIGINS,
+        description="Origins of web pages that may call, with commas between: https://app.example.com. Empty: none.",
+    )
+    behind_tls: bool = Field(
+        default=False,
+        description="Whether callers come over TLS, ended by a proxy before this server: then answers tell browsers to "
+        "come no other way.",
+    )
     drain_delay: float = Field(
         default=2.0,
         ge=0,
@@ -173,6 +188,10 @@ class Settings(BaseSettings):
         """These settings as environment variables, so that another process reads the same ones."""
         named = {name: _variable(name, field) for name, field in type(self).model_fields.items()}
         return {variable: str(getattr(self, name)) for name, variable in named.items()}
+
+    @property
+    def origins(self) -> list[str]:
+        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
 
     @property
     def shares_a_cache(self) -> bool:

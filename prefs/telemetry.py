@@ -1,22 +1,20 @@
 """How the service tells what it does: one JSON object a line on stdout, and the numbers that Prometheus collects.
 
-A guest's id never reaches a log or a label: whatever looks like one is struck out of the finished line, so that no
-caller has to remember it.
+What guests say never reaches either, at no level. Of an exception its kind and where it was raised are told, never its
+words: a driver quotes rows in them. Libraries are heard from warnings on, and only their first line: below that they
+tell statements and results. A guest's id is struck out of the finished line, whoever wrote it.
 """
 
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
 _GUEST = re.compile(r"gst_[0-9a-zA-Z-]+")
-
-REQUEST: ContextVar[str] = ContextVar("request", default="")  # the id of the request that is being answered
 
 # Buckets around the aims of design section 11: most reads end far below a millisecond, a write near ten.
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5)
@@ -59,7 +57,27 @@ def expose() -> bytes:
 
 
 # Without the values of local variables: those are tokens, guests and what they prefer.
-TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+_TRACES = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+_WORDS = ("exc_value", "exc_notes", "syntax_error")
+LINE_MAX = 200  # characters of what a library says
+_ours: set[str] = set()
+_level = logging.INFO
+
+
+def _wordless(trace: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept = [{name: held for name, held in one.items() if name not in _WORDS} for one in trace]
+    for one in kept:
+        one["exceptions"] = [_wordless(inner) for inner in one.get("exceptions", ())]
+    return kept
+
+
+TRACEBACKS = structlog.processors.ExceptionRenderer(lambda exc_info: _wordless(_TRACES(exc_info)))
+
+
+def _first_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Of what a library says: asyncio goes on with the words of the exception that nobody took."""
+    event["event"] = str(event.get("event", "")).partition("\n")[0][:LINE_MAX]
+    return event
 
 
 def strike_guests(line: str) -> str:
@@ -89,16 +107,22 @@ def configure(level: str = "info") -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, _first_line],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _render],
         )
     )
+    global _level
+    _level = logging.getLevelNamesMapping()[level.upper()]
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the schema, not only of changes
+    root.setLevel(max(_level, logging.WARNING))
+    for name in _ours:
+        logging.getLogger(name).setLevel(_level)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger of this code, which the set level is for."""
+    _ours.add(name)
+    logging.getLogger(name).setLevel(_level)
     found: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return found

@@ -35,6 +35,41 @@ def test_the_run_stage_installs_nothing() -> None:
     assert not re.search(r"\b(pip|uv|apt|apt-get) +(\S+ +)?install\b", run_stage())
 
 
+def test_the_image_holds_nothing_secret_and_adds_nothing_from_elsewhere() -> None:
+    stages = re.findall(r"^FROM +(\S+)", DOCKERFILE, re.M)
+    assert len(stages) == 2 and all(re.search(r":\d+\.\d+[\w.-]*$", stage) for stage in stages), stages
+    assert not re.search(r"^ADD\b", DOCKERFILE, re.M), "ADD would fetch and unpack"
+    assert not re.search(r"^(ARG|ENV)\b.*(key|secret|password|token|credential)", DOCKERFILE, re.M | re.I)
+    assert not re.search(r"--mount=type=secret|curl|wget|git clone", DOCKERFILE)
+    assert not {".env", "data", "keys.json", "cache.key"} & {
+        name for line in re.findall(r"^COPY (.*)$", DOCKERFILE, re.M) for name in line.split()
+    }
+
+
+def test_only_the_data_folder_of_the_image_can_be_written() -> None:
+    stage = run_stage()
+    assert re.search(r"install -d -o 65532 -g 65532 -m 700 /data", stage)
+    assert "chown" not in stage and "--chown" not in stage and "chmod" not in stage
+    assert "PYTHONDONTWRITEBYTECODE=1" in stage and "GUESTPREFS_DATA=/data" in stage
+
+
+def test_compose_runs_it_without_any_right_that_it_does_not_need() -> None:
+    for name in ("guestprefs", "migrate"):
+        service = compose()["services"][name]
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert not service.get("privileged") and "user" not in service
+        assert all(not re.match(r"[./~]", volume) for volume in service["volumes"]), "no folder of the machine"
+
+
+def test_the_image_test_runs_it_with_nothing_to_write_to_but_its_data() -> None:
+    said = (ROOT / "deploy" / "image-test.sh").read_text(encoding="utf-8")
+    assert "--read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges" in said
+    for rule in ("it runs as root", "the code can be written", "it has a capability", "a secret in its files"):
+        assert rule in said
+
+
 def test_the_image_is_made_from_the_locks() -> None:
     installs = re.findall(r"install [^\n&]*-r (\S+)", DOCKERFILE)
     assert installs == ["requirements-tools.txt", "requirements.txt"]

@@ -38,8 +38,24 @@ PREPARED_BYTES: dict[str, str] = {
 
 TOP_LEVEL = {
     *("api", "prefs", "clients", "loadtests", "tests", "deploy", "Dockerfile", "README.md"),
-    *("pyproject.toml", "Makefile", "requirements.txt", "requirements-dev.txt", "requirements-tools.txt"),
-    *("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", ".env.example", ".ci", ".gitignore", ".dockerignore"),
+    *(
+        "SECURITY.md",
+        "pyproject.toml",
+        "Makefile",
+        "requirements.txt",
+        "requirements-dev.txt",
+        "requirements-tools.txt",
+    ),
+    *(
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "LICENSE",
+        ".env.example",
+        ".ci",
+        ".gitignore",
+        ".dockerignore",
+    ),
 }
 
 # What the core may know: types and arithmetic. No clock, no chance, no file, no network, no log.

@@ -2,7 +2,6 @@
 
 import asyncio
 import platform
-import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from api.auth import load_keys
-from api.cli import console
+from api.cli import audit, console
 from api.cli.configuration import read_settings, unknown_variables
 from api.cli.console import CommandFault
 from api.cli.first_start import schema_now, shown
@@ -56,6 +55,10 @@ def _examine(data: Path | None) -> Iterator[Finding]:
         yield Finding(False, f"Settings: {fault}")
         return
     yield from _settings(settings)
+    unsafe = list(audit.findings(settings))
+    yield from (Finding(False, f"Unsafe: {finding}") for finding in unsafe)
+    if not unsafe:
+        yield Finding(True, "Safe to serve real guests: no debugging, no demo key, no known password, no open file.")
     for look in (_keys, _catalogue, _database, _cache):
         yield _look(look, settings)
 
@@ -107,8 +110,6 @@ def _keys(settings: Settings) -> Finding:
     if not settings.keys.exists():
         return Finding(False, f"Keys: {settings.keys} is missing. Run: guestprefs keys")
     keys = load_keys(settings.keys)
-    if settings.keys.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return Finding(False, f"Keys: {settings.keys} can be read by others. Run: chmod 600 {settings.keys}")
     return Finding(True, f"Keys: {len(keys)} in {settings.keys}.")
 
 
@@ -144,10 +145,6 @@ def _cache(settings: Settings) -> Finding:
     where = shown(settings.redis_url)
     if settings.cache_key.exists():
         cache_key(settings.cache_key)
-        if settings.cache_key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            return Finding(
-                False, f"Cache: {settings.cache_key} can be read by others. Run: chmod 600 {settings.cache_key}"
-            )
     if not asyncio.run(shared_cache_answers(settings)):
         return Finding(False, f"Cache: {where} does not answer. The service works without it, only slower.")
     return Finding(True, f"Cache: {kept}, and {where} answers.")

@@ -9,20 +9,22 @@ import os
 from pathlib import Path
 
 from api.auth import make_key, save_keys
+from api.cli.audit import refuse_unsafe
 from api.cli.console import CommandFault, say
 from api.cli.credentials import signing_key
+from api.keys import DEMO_KEY
 from prefs.bootstrap import MEMORY, SchemaState, cache_key, migrate_schema, schema_of
 from prefs.settings import Settings
 
 FOLDER_MODE = 0o700
 
 
-def prepare(settings: Settings, *, migrate_empty: bool) -> None:
+def prepare(settings: Settings, *, demo: bool) -> None:
     """Everything that a first start needs, a line for each thing made. Raises CommandFault for a schema that does
     not fit."""
     make_folder(settings.data)
     if not settings.keys.exists():
-        make_keys(settings.keys)
+        make_keys(settings.keys, DEMO_KEY if demo else "")
         say(f"Made a signing key in {settings.keys} (readable by you alone).")
     if settings.shares_a_cache:
         missing = not settings.cache_key.exists()
@@ -30,10 +32,12 @@ def prepare(settings: Settings, *, migrate_empty: bool) -> None:
         if missing:
             say(f"Made a key in {settings.cache_key} that seals what the cache holds (readable by you alone).")
     signing_key(settings.keys)  # a broken file is said here once, not by every worker that cannot start
-    if schema_now(settings) is SchemaState.EMPTY and (settings.on_sqlite or migrate_empty):
+    if schema_now(settings) is SchemaState.EMPTY and (settings.on_sqlite or demo):
         migrate_now(settings)
         say(f"Made the tables in {shown(settings.database_url)}.")
     refuse_unfit(settings)
+    if not demo:
+        refuse_unsafe(settings)
 
 
 def refuse_unfit(settings: Settings) -> None:
@@ -68,7 +72,7 @@ def make_folder(folder: Path) -> None:
     say(f"Made the data folder {folder}.")
 
 
-def make_keys(path: Path) -> None:
+def make_keys(path: Path, mark: str = "") -> None:
     """A new key file, never readable by others, not even for a moment; it never replaces one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +82,7 @@ def make_keys(path: Path) -> None:
     except OSError as error:
         raise CommandFault(f"The key file {path} cannot be written: {error.strerror}.") from error
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(save_keys([make_key()]))
+        file.write(save_keys([make_key(mark)]))
 
 
 def shown(url: str) -> str:

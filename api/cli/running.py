@@ -20,7 +20,7 @@ def run(settings: Settings, demo_guests: int = 0, application: str = supervisor.
         )
     for stale in (FILE, SHELL_FILE):
         (settings.data / stale).unlink(missing_ok=True)
-    prepare(settings, migrate_empty=demo_guests > 0)
+    prepare(settings, demo=demo_guests > 0)
     url = supervisor.base_url(settings.host, settings.port)
     demo = prepare_demo(settings, url, demo_guests) if demo_guests else None
 

@@ -26,6 +26,7 @@ from functools import partial
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
@@ -40,6 +41,8 @@ READY_TIMEOUT_S = 60.0
 # probes of its health too. What is worked on at once is bounded by admission.
 CONNECTIONS_MAX = 16_384
 FILES_BESIDE = 256
+# Of one connection, before a request is understood: a token, a long query and the usual headers fit four times.
+HEAD_BYTES_MAX = 65_536
 
 # The server's own words go the way of all others, in the same form.
 _SERVER_LOG = {"loggers": {"_granian": {"handlers": [], "level": "WARNING", "propagate": True}}}
@@ -87,6 +90,9 @@ def serve(settings: Settings, ready: Callable[[], None], application: str = APPL
         backpressure=_connections_max(),
         loop=Loops.uvloop if sys.platform != "win32" else Loops.auto,
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=round(settings.head_timeout * 1000), max_buffer_size=HEAD_BYTES_MAX
+        ),
         websockets=False,
         log_level=LogLevels.debug if settings.log_level == "debug" else LogLevels.warning,
         log_dictconfig=_SERVER_LOG,

@@ -11,7 +11,7 @@ from api.schemas.representations import told
 
 router = APIRouter(tags=["history"], dependencies=GUARDED)
 
-PAGE_DEFAULT, PAGE_MAX = 50, 200
+PAGE_DEFAULT, PAGE_MAX = 50, 100
 VERSION_MAX = 10**12
 
 

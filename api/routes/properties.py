@@ -12,7 +12,7 @@ from api.schemas.representations import told
 
 router = APIRouter(tags=["properties"], dependencies=GUARDED)
 
-PAGE_DEFAULT, PAGE_MAX = 50, 200
+PAGE_DEFAULT, PAGE_MAX = 50, 100
 PropertyId = Annotated[str, Path(pattern=ID_PATTERN, description="The property's id.", examples=["dallas"])]
 
 

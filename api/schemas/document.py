@@ -28,13 +28,22 @@ _SHAPES: tuple[dict[str, Any], ...] = (
     catalogue.DEFINITION_SCHEMA,
 )
 _REF = "#/components/schemas/{model}"
-_ANY_READ = (401, 403, 404, 422, 503)
-_ANY_WRITE = (400, 401, 403, 404, 409, 412, 413, 415, 422, 503)
+_ANY_READ = (401, 403, 404, 422, 429, 503)
+_ANY_WRITE = (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 503)
 _UNAVAILABLE = {
     "description": "Nothing was done; ask again after `Retry-After`. "
     "The database does not answer (`STORE_UNAVAILABLE`), more is asked than can be done (`OVERLOADED`), "
     "or this process is about to stop (`UNAVAILABLE`).",
     "headers": {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}},
+}
+_LIMITED = {
+    "description": "Nothing was done; ask again after `Retry-After`. `RateLimit-Policy` says what may be asked: `q` "
+    "requests in `w` seconds, by this caller or by all devices and staff of the property.",
+    "headers": {
+        "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}},
+        "RateLimit": {"description": '`"caller";r=0;t=1`: nothing is left.', "schema": {"type": "string"}},
+        "RateLimit-Policy": {"description": '`"caller";q=2000;w=10`.', "schema": {"type": "string"}},
+    },
 }
 DESCRIPTION = """What applies to this guest, here, now, for this surface, and why.
 
@@ -110,4 +119,4 @@ def _problem_response(status: int) -> dict[str, Any]:
     example = problems.build(status, code, problems.title_of(status) + ".", "0199d0f0c1a27cc0a4c3f1f2b6a7d0ff")
     content = {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}
     described = {"description": problems.title_of(status), "content": {problems.MEDIA_TYPE: content}}
-    return described | _UNAVAILABLE if status == 503 else described
+    return described | {429: _LIMITED, 503: _UNAVAILABLE}.get(status, {})

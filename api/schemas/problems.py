@@ -23,8 +23,10 @@ PLAIN_CODES: Mapping[int, str] = {
     403: "NOT_ALLOWED",
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
+    408: "TOO_SLOW",
     413: "BODY_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
+    429: "RATE_LIMITED",
     500: "INTERNAL",
     503: "UNAVAILABLE",
 }

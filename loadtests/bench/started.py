@@ -19,11 +19,15 @@ from typing import Any
 
 import psutil
 
+from api.cli.first_start import make_keys
 from loadtests.bench.cores import SERVER_CORE, on_core
 from loadtests.bench.load import ROOT
 from loadtests.bench.wire import Request, request
-from prefs.settings import Settings
+from prefs.settings import KEYS_FILE, Settings
 from tests.servers import PostgresServer, ValkeyServer, free_port
+
+# One token asks for a whole hotel here.
+UNLIMITED = {f"GUESTPREFS_{name}_RATE": "0" for name in ("CALLER", "SERVICE", "PROPERTY")}
 
 START_TIMEOUT_S = 300.0  # in valgrind, on a busy machine
 STOP_TIMEOUT_S = 20.0
@@ -118,7 +122,9 @@ class Grounds:
         given where what is stored is to outlive the run.
         """
         name, data = f"guestprefs-{engine}{mark}", data or self.folder / f"data-{engine}{mark}"
-        environment = {"DRAIN_DELAY": "0", "LOG_LEVEL": "warning"}
+        environment = {"DRAIN_DELAY": "0", "LOG_LEVEL": "warning", **UNLIMITED}
+        if not (data / KEYS_FILE).exists():
+            make_keys(data / KEYS_FILE)  # a demo's own would not be served by anything but a demo
         if engine == "postgresql":
             server = self._stack.enter_context(server or PostgresServer(**DURABLE))
             cache = self._stack.enter_context(ValkeyServer())

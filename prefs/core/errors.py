@@ -15,7 +15,6 @@ PrefsError
 ├── Unauthenticated             no token, or one that does not verify
 └── Unavailable                 try again later
     ├── StoreUnavailable        the database cannot be reached or did not answer in time
-    ├── LedgerUnavailable       what is to be done or told cannot be recorded first
     └── SchemaOutdated          the database is older than the code: migrate first
 """
 
@@ -36,6 +35,9 @@ class Refused(PrefsError):
     code = "REFUSED"
 
 
+FAULTS_MAX = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing wrong with a request: where (JSON pointer), what (code), and how to mend it (detail)."""
@@ -46,15 +48,19 @@ class Fault:
 
 
 class InvalidEdit(Refused):
-    """Raised with every fault found, never only the first, so that a client can mend them in one go."""
+    """Raised with every fault found, never only the first, so that a client can mend them in one go. Beyond FAULTS_MAX
+    they are counted: a body full of them must not make an answer many times as long."""
 
     code = "INVALID"
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         if not faults:
             raise ValueError("InvalidEdit needs at least one fault")
-        self.faults = tuple(faults)
         codes = {fault.code for fault in faults}
+        more = len(faults) - FAULTS_MAX
+        if more > 0:
+            faults = [*faults[:FAULTS_MAX], Fault("", "MORE_FAULTS", f"{more} more are not listed")]
+        self.faults = tuple(faults)
         if len(codes) == 1:
             self.code = faults[0].code
         super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults))
@@ -164,12 +170,6 @@ class StoreUnavailable(Unavailable):
     """Raised instead of any driver's own error when SQL cannot be reached, is read-only, or timed out."""
 
     code = "STORE_UNAVAILABLE"
-
-
-class LedgerUnavailable(Unavailable):
-    """Raised where nothing may be done or told without a record of it, and none can be written."""
-
-    code = "LEDGER_UNAVAILABLE"
 
 
 class SchemaOutdated(Unavailable):

@@ -55,7 +55,7 @@ class Quantity:
     def check(self, raw: object, unit: str | None, pointer: str, faults: list[Fault]) -> Json:
         given = unit or self.unit
         if given not in self.accepts:
-            _fault(faults, pointer, "WRONG_UNIT", f"unit must be one of {', '.join(self.accepts)}, not {given[:40]}")
+            _fault(faults, pointer, "WRONG_UNIT", f"unit must be one of {', '.join(self.accepts)}")
             return None
         try:
             number = units.parse_number(None if isinstance(raw, str) else raw)  # "20" is a text in JSON

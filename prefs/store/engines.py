@@ -116,11 +116,25 @@ def transact[T](connection: Connection, work: Work[T], unit: Unit) -> T:
 
 
 def translated(error: Exception) -> PrefsError:
-    """Without the statement and its parameters, which hold what guests said."""
+    """Without the statement and its parameters, which hold what guests said, and without the driver's words where they
+    may quote a row."""
     if _cannot_be_stored(error):
         return Refused("The database cannot hold this value: NUL, a lone surrogate, or a number too large.")
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return StoreUnavailable(f"The database failed: {type(cause).__name__}: {str(cause)[:200]}")
+    words = [type(cause).__name__, str(getattr(cause, "sqlstate", None) or "")]
+    if _quotes_nothing(cause):
+        words.append(str(cause).partition("\n")[0][:200])
+    return StoreUnavailable("The database failed: " + ": ".join(filter(None, words)))
+
+
+# Classes of SQLSTATE that tell of connections, accounts, resources and names: never of what is stored.
+_OF_THE_SERVER = ("08", "25", "28", "3D", "40", "42", "53", "55", "57", "58")
+
+
+def _quotes_nothing(cause: BaseException) -> bool:
+    if isinstance(cause, OSError | pysqlite.OperationalError):
+        return True
+    return str(getattr(cause, "sqlstate", None) or "").startswith(_OF_THE_SERVER)
 
 
 def _cannot_be_stored(error: Exception) -> bool:
@@ -156,6 +170,7 @@ def postgres_engine(url: URL, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS, 
         },
         json_serializer=dump,
         json_deserializer=load,
+        hide_parameters=True,
         **pool,
     )
     event.listen(engine.sync_engine, "connect", _durable)
@@ -193,6 +208,7 @@ def sqlite_engine(url: URL, *, begin: str, **pool: Any) -> Engine:
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
         json_serializer=dump,
         json_deserializer=load,
+        hide_parameters=True,
         **pool,
     )
     event.listen(engine, "connect", _prepare_sqlite)

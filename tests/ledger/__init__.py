@@ -1,1 +1,0 @@
-"""The ledger: its chains, its second place, and what may not go unnoticed."""
