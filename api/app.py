@@ -24,12 +24,12 @@ from api.direct import DirectEdit
 from api.hot import HotRead
 from api.issuers import Provider, providers_of
 from api.middleware import BodyLimit, Telemetry
-from api.routes import catalogue, consents, guests, history, operations, preferences, properties, stays
+from api.routes import accesses, catalogue, consents, guests, history, operations, preferences, properties, stays
 from api.schemas.document import describe
 from prefs.bootstrap import House, open_house
 from prefs.settings import Settings
 
-ROUTERS = (preferences, guests, consents, history, catalogue, properties, stays, operations)
+ROUTERS = (preferences, guests, consents, history, accesses, catalogue, properties, stays, operations)
 TICK_SECONDS = 1.0
 CROSS_ORIGIN_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CROSS_ORIGIN_HEADERS = (
@@ -142,7 +142,14 @@ def _life(settings: Settings, given: House | None) -> Callable[[Any], Any]:
         watch = Watch(providers)
         await watch.tick()
         app.state.house = house
-        app.hot.open(house.tiers, house.clock, app.state.verifier, app.state.allowance, behind_tls=settings.behind_tls)
+        app.hot.open(
+            house.tiers,
+            house.clock,
+            app.state.verifier,
+            house.witness,
+            app.state.allowance,
+            behind_tls=settings.behind_tls,
+        )
         settling = asyncio.create_task(_settle(app.state.allowance, house))
         _drain_on_signal(app)
         watching = asyncio.create_task(watch.run())

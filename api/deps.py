@@ -21,6 +21,7 @@ from api.schemas.bodies import Body, read_as
 from prefs.core.callers import Caller
 from prefs.core.errors import Fault, InvalidEdit, Unauthenticated, Unavailable
 from prefs.ports import Once, Traced
+from prefs.services.accesses import Accesses
 from prefs.services.definitions import Definitions
 from prefs.services.guests import Guests
 from prefs.services.preferences import Preferences
@@ -66,6 +67,10 @@ async def get_stays(house: House) -> Stays:
 
 async def get_properties(house: House) -> Properties:
     return house.properties  # type: ignore[no-any-return]
+
+
+async def get_accesses(house: House) -> Accesses:
+    return house.accesses  # type: ignore[no-any-return]
 
 
 async def get_definitions(house: House) -> Definitions:
@@ -275,6 +280,7 @@ PreferencesDep = Annotated[Preferences, Depends(get_preferences)]
 GuestsDep = Annotated[Guests, Depends(get_guests)]
 StaysDep = Annotated[Stays, Depends(get_stays)]
 PropertiesDep = Annotated[Properties, Depends(get_properties)]
+AccessesDep = Annotated[Accesses, Depends(get_accesses)]
 DefinitionsDep = Annotated[Definitions, Depends(get_definitions)]
 
 # Every route under /v1 passes these two first, in this order.

@@ -29,6 +29,7 @@ STATUSES: Mapping[type[errors.PrefsError], int] = {
     errors.Unauthenticated: 401,
     errors.Unavailable: 503,
     errors.StoreUnavailable: 503,
+    errors.LedgerUnavailable: 503,
     errors.SchemaOutdated: 503,
 }
 

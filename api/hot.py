@@ -17,6 +17,7 @@ from api.prepared import LOCAL, PATH_END, PATH_START, ROUTE, SHARED, PreparedAns
 from api.schemas.representations import is_known
 from prefs import telemetry
 from prefs.ports import Clock, Tiers
+from prefs.services.witness import Witness
 
 ID_LENGTH = 36
 PATH_LENGTH = len(PATH_START) + ID_LENGTH + len(PATH_END)
@@ -39,9 +40,16 @@ class HotRead:
         self._seconds = telemetry.REQUEST_SECONDS.labels("GET", ROUTE)
 
     def open(
-        self, tiers: Tiers | None, clock: Clock, verifier: Verifier, allowance: Allowance, *, behind_tls: bool = False
+        self,
+        tiers: Tiers | None,
+        clock: Clock,
+        verifier: Verifier,
+        witness: Witness,
+        allowance: Allowance,
+        *,
+        behind_tls: bool = False,
     ) -> None:
-        self._tiers, self._clock, self._verifier = tiers, clock, verifier
+        self._tiers, self._clock, self._verifier, self._witness = tiers, clock, verifier, witness
         self._allowance, self._purses = allowance, allowance.purses
         self._strict: RawHeaders = [HSTS] if behind_tls else []
 
@@ -91,10 +99,12 @@ class HotRead:
         known = given.get(b"if-none-match")
         owed = found.headers(status_of_cache)
         owed += self._strict
-        if asked is not None and GIVEN_ID.fullmatch(asked.decode("latin-1")):
-            owed.append((b"x-request-id", asked))
-        else:
-            owed.append((b"x-request-id", uuid7().hex.encode()))
+        if asked is None or not GIVEN_ID.fullmatch(asked.decode("latin-1")):
+            asked = uuid7().hex.encode()
+        owed.append((b"x-request-id", asked))
+        # Also where the caller has it already: "not modified" says of a value that it still is so.
+        if found.sighting is not None and not await self._witness.saw(caller, (found.sighting,), asked.decode()):
+            return False
         if known is not None and is_known(known.decode("latin-1"), found.etag.decode()):
             status, content = 304, b""
         else:

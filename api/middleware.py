@@ -94,6 +94,7 @@ class Telemetry:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if GIVEN_ID.fullmatch(given) else uuid7().hex
         scope[problems.REQUEST_ID] = request_id
+        telemetry.REQUEST.set(request_id)
         status = 0
 
         async def named(message: Message) -> None:

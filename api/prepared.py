@@ -11,6 +11,7 @@ from datetime import datetime
 from api.middleware import NOSNIFF, RawHeaders
 from api.schemas.representations import MEDIA_TYPE, SHARED_HEADERS
 from prefs.core.callers import Caller, Role
+from prefs.core.sightings import Sighting
 from prefs.ports import Traced
 
 PATH_START, PATH_END = "/v1/guests/", "/preferences"
@@ -36,12 +37,14 @@ _OF_CONTENT = (b"content-type", MEDIA_TYPE.encode())
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedAnswer:
-    """`until`: the moment, in seconds, when time alone may change it. An item of a batch has no headers."""
+    """`until`: the moment, in seconds, when time alone may change it. An item of a batch has no headers. `sighting` is
+    what has to be in the ledger each time before it is told; most answers have none."""
 
     content: bytes
     until: float
     etag: bytes = b""
     version: int = 0
+    sighting: Sighting | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -75,9 +78,11 @@ class Names:
         return found
 
 
-def prepare(content: bytes, until: datetime, etag: str = "", version: int = 0) -> PreparedAnswer:
+def prepare(
+    content: bytes, until: datetime, etag: str = "", version: int = 0, sighting: Sighting | None = None
+) -> PreparedAnswer:
     # Copied: what a serialiser returns may hold on to a buffer two or three times as long.
-    return PreparedAnswer(bytes(memoryview(content)), until.timestamp(), etag.encode(), version)
+    return PreparedAnswer(bytes(memoryview(content)), until.timestamp(), etag.encode(), version, sighting)
 
 
 def age_of(reads: Traced | None) -> dict[str, str]:

@@ -8,10 +8,11 @@ import os
 import secrets
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -24,20 +25,30 @@ from prefs.cache.lines import Lines, SharedUnavailable
 from prefs.cache.metrics import PrometheusMetrics
 from prefs.cache.read_through import CachedStore, cached, embedded
 from prefs.cache.sealing import KEY_BYTES
+from prefs.core.accesses import Access, Deed, Outcome
 from prefs.core.catalogue import Catalogue
 from prefs.core.errors import SchemaOutdated, Unavailable
 from prefs.definitions import load_folder, load_standard
+from prefs.ledger.chained import ChainedLedger
+from prefs.ledger.keys import SEED_BYTES, LedgerKeys
+from prefs.ledger.memory import MemoryLedger
+from prefs.ledger.pruning import prune
+from prefs.ledger.verify import Report as Report
+from prefs.ledger.verify import verify
 from prefs.migrations import SchemaState as SchemaState
 from prefs.migrations import migrate, schema_state
-from prefs.ports import Clock, SharedCounts, Store, Tiers
+from prefs.ports import Clock, Ledger, SharedCounts, Store, Tiers
+from prefs.services.accesses import Accesses
 from prefs.services.definitions import Definitions
 from prefs.services.guests import Guests
 from prefs.services.ids import new_id
 from prefs.services.preferences import Preferences
 from prefs.services.properties import Properties
 from prefs.services.stays import Stays
+from prefs.services.witness import Witness
 from prefs.settings import Settings
 from prefs.store.engines import parse, sqlite_path, wal_safe
+from prefs.store.ledger_rows import SqlLedgerRows, beside
 from prefs.store.memory import MemoryStore
 from prefs.store.sql import SqlStore
 
@@ -63,9 +74,12 @@ class House:
     guests: Guests
     stays: Stays
     properties: Properties
+    accesses: Accesses
+    witness: Witness
     counts: SharedCounts | None = None  # of requests, where processes share a cache
 
     async def close(self) -> None:
+        await self.witness.ledger.close()
         await self.store.close()
         if self.counts is not None:
             await self.counts.close()
@@ -74,8 +88,46 @@ class House:
 async def open_house(settings: Settings, clock: Clock | None = None) -> House:
     """Open the store and furnish the house. Raises SchemaOutdated rather than work on an old schema."""
     clock = clock or SystemClock()
-    house = furnish(await open_store(settings, clock), clock)
+    store = await open_store(settings, clock)
+    house = furnish(store, clock, open_ledger(settings, clock))
     return replace(house, counts=RedisCounts(settings.redis_url)) if settings.shares_a_cache else house
+
+
+def open_ledger(settings: Settings, clock: Clock) -> Ledger:
+    """The ledger beside the store; its database, key and folder are opened at the first record or question."""
+    if settings.database_url == MEMORY:
+        return MemoryLedger()
+    return ChainedLedger(
+        SqlLedgerRows(beside(settings.database_url)),
+        settings.ledger_checkpoints,
+        partial(ledger_keys, settings),
+        clock,
+    )
+
+
+async def verify_ledger(settings: Settings, folders: Sequence[Path], progress: Callable[[int, int], None]) -> Report:
+    """Whether the ledger is what was written; looks for checkpoints in these folders beside the setting's."""
+    rows = SqlLedgerRows(beside(settings.database_url))
+    try:
+        return await verify(rows, [settings.ledger_checkpoints, *folders], ledger_keys(settings), progress)
+    finally:
+        await rows.close()
+
+
+async def prune_ledger(settings: Settings, before: datetime, *, dry: bool) -> int:
+    """Forget records that are older; how many. That is itself on record."""
+    rows, clock = SqlLedgerRows(beside(settings.database_url)), SystemClock()
+    ledger = open_ledger(settings, clock)
+    try:
+        if not dry:
+            await ledger.append([Access(clock.now(), "operator", "operator", "", Deed.PRUNE, Outcome.BEGUN)])
+        pruned = await prune(rows, settings.ledger_checkpoints, ledger_keys(settings), before, clock.now(), dry=dry)
+        if not dry:
+            await ledger.append([Access(clock.now(), "operator", "operator", "", Deed.PRUNE, Outcome.DONE)])
+        return pruned
+    finally:
+        await ledger.close()
+        await rows.close()
 
 
 async def open_store(settings: Settings, clock: Clock) -> Store:
@@ -98,21 +150,39 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
 def cache_key(path: Path) -> bytes:
     """The key that seals what Redis holds; made on the first call, by whichever process is first. Raises Unavailable
     for a file that is no key or cannot be read or made."""
+    return _key_in(path, "cache key", KEY_BYTES, make=True)
+
+
+def ledger_keys(settings: Settings) -> LedgerKeys:
+    """The ledger's keys; made on the first call, but never beside checkpoints that another key signed. Raises
+    Unavailable."""
+    path, folder = settings.ledger_key, settings.ledger_checkpoints
+    signed = folder.is_dir() and any(folder.glob("*.chain"))
+    if signed and not path.exists():
+        raise Unavailable(
+            f"The ledger key {path} is gone, but {folder} holds checkpoints that it signed: restore the file from your "
+            "backup of keys. (Where that folder is moved away a new ledger begins, and the old one cannot be verified.)"
+        )
+    return LedgerKeys(_key_in(path, "ledger key", SEED_BYTES, make=not signed))
+
+
+def _key_in(path: Path, what: str, size: int, *, make: bool) -> bytes:
     try:
-        if not path.exists():
+        if make and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name) as made:  # readable by its owner alone
-                made.write(secrets.token_hex(KEY_BYTES).encode())
+                made.write(secrets.token_hex(size).encode())
                 made.flush()
+                os.fsync(made.fileno())
                 with suppress(FileExistsError):
                     os.link(made.name, path)
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except OSError as error:
-        raise Unavailable(f"The cache key {path} cannot be read or made: {error.strerror}.") from error
+        raise Unavailable(f"The {what} {path} cannot be read or made: {error.strerror}.") from error
     except ValueError:
         key = b""
-    if len(key) != KEY_BYTES:
-        raise Unavailable(f"{path} is not a cache key: {2 * KEY_BYTES} hexadecimal digits are expected.")
+    if len(key) != size:
+        raise Unavailable(f"{path} is not a {what}: {2 * size} hexadecimal digits are expected.")
     return key
 
 
@@ -129,19 +199,23 @@ async def shared_cache_answers(settings: Settings) -> bool:
         await lines.close()
 
 
-def furnish(store: Store, clock: Clock) -> House:
-    """Every service over a store that is already open."""
-    definitions = Definitions(store, standard_catalogue(), clock, new_id)
+def furnish(store: Store, clock: Clock, ledger: Ledger | None = None) -> House:
+    """Every service over a store that is already open; without a ledger, one in this process's memory."""
+    ledger = ledger or MemoryLedger()
+    witness = Witness(ledger, clock)
+    definitions = Definitions(store, standard_catalogue(), clock, new_id, witness)
     tiers = store if isinstance(store, CachedStore) else None
     return House(
         store=store,
         tiers=tiers,
         clock=clock,
         definitions=definitions,
-        preferences=Preferences(store, definitions, clock, new_id),
-        guests=Guests(store, definitions, clock, new_id, tiers),
+        preferences=Preferences(store, definitions, clock, new_id, witness),
+        guests=Guests(store, definitions, clock, new_id, witness, tiers),
         stays=Stays(store, definitions, clock),
-        properties=Properties(store, definitions),
+        properties=Properties(store, definitions, witness),
+        accesses=Accesses(store, definitions, clock, witness),
+        witness=witness,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from prefs.core.accesses import Access, Chained, Name, Recorded
 from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier, ScopeKind, Strength
 from prefs.core.stays import Stay
@@ -267,6 +268,88 @@ class Store(Protocol):
 
     async def ping(self) -> None:
         """Return when the store can serve. Raises StoreUnavailable or SchemaOutdated."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Ledger(Protocol):
+    """Who saw what, and who did what as an administrator."""
+
+    async def append(self, accesses: Sequence[Access]) -> None:
+        """Durable, and under a signed checkpoint in the second place, when it returns. Raises LedgerUnavailable; then
+        what these accesses are to see must not be told. At most `TOGETHER_MAX` of them."""
+        ...
+
+    async def of_guest(self, guest: str, limit: int, before: str | None = None) -> list[Recorded]:
+        """Records about one guest, newest first, before the position given; none once the guest was pseudonymised."""
+        ...
+
+    async def listed(
+        self, limit: int, before: str | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Recorded]:
+        """Records of all, newest first; guests by their ids, or by the pseudonym of one who was erased."""
+        ...
+
+    async def pseudonymise(self, guest: str) -> int:
+        """Forget which guest a pseudonym stands for; answers how many records there are under it. The chain stays as
+        it is. Doing it again finds none. Raises LedgerUnavailable."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class LedgerRows(Protocol):
+    """Where the records of a ledger rest. Every method may raise StoreUnavailable."""
+
+    async def append(self, rows: Sequence[Chained]) -> None:
+        """All or none, durably; refused where a chain has a record of that number."""
+        ...
+
+    async def after(self, writer: str, seq: int, limit: int) -> Sequence[Sequence[Any]]:
+        """Records of a chain after a number, in order, each with the fields of `Chained`."""
+        ...
+
+    async def chains(self) -> list[tuple[str, int, int]]:
+        """Every chain with how many records it has and the number of its first."""
+        ...
+
+    async def about(self, pseudonym: str, limit: int, before: tuple[int, str, int] | None) -> list[Chained]:
+        """Records about one guest, newest first, before (`at`, `writer`, `seq`)."""
+        ...
+
+    async def between(self, since: int, until: int, limit: int, before: tuple[int, str, int] | None) -> list[Chained]:
+        """Records of these moments, newest first."""
+        ...
+
+    async def count(self, pseudonym: str) -> int: ...
+
+    async def last_before(self, writer: str, at: int) -> Chained | None:
+        """The last record of the unbroken run at a chain's beginning that is older than this moment."""
+        ...
+
+    async def drop(self, writer: str, seq: int) -> int:
+        """Forget a chain's records up to this number; answers how many."""
+        ...
+
+    async def names(self, digests: Sequence[str]) -> dict[str, Name]:
+        """Names by digest; unknown ones are left out."""
+        ...
+
+    async def names_of(self, pseudonyms: Sequence[str]) -> dict[str, str]:
+        """Guests by pseudonym; those of erased guests are left out."""
+        ...
+
+    async def all_names(self, after: str, limit: int) -> list[Name]:
+        """Names by digest, after the given one."""
+        ...
+
+    async def add_names(self, names: Sequence[Name]) -> None:
+        """Keep names whose digest has none yet."""
+        ...
+
+    async def put_name(self, name: Name) -> None:
+        """Replace a name."""
         ...
 
     async def close(self) -> None: ...

@@ -20,6 +20,8 @@ CORS_ORIGINS = r"^(\*|(https?://[A-Za-z0-9.:\[\]-]+)(\s*,\s*https?://[A-Za-z0-9.
 REDIS_URLS = r"^((redis|rediss|unix)://.+)?$"
 CACHE_KEY_FILE = "cache.key"
 ISSUER_URLS = r"^(\s*(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])\S+)*\s*$"
+LEDGER_KEY_FILE = "ledger.key"
+LEDGER_FOLDER = "ledger"
 
 
 def _sqlite_in(validated: dict[str, Any]) -> str:
@@ -32,6 +34,14 @@ def _keys_in(validated: dict[str, Any]) -> Path:
 
 def _cache_key_in(validated: dict[str, Any]) -> Path:
     return Path(validated.get("data", Path("data"))) / CACHE_KEY_FILE
+
+
+def _ledger_key_in(validated: dict[str, Any]) -> Path:
+    return Path(validated.get("data", Path("data"))) / LEDGER_KEY_FILE
+
+
+def _ledger_folder_in(validated: dict[str, Any]) -> Path:
+    return Path(validated.get("data", Path("data"))) / LEDGER_FOLDER
 
 
 class Settings(BaseSettings):
@@ -69,6 +79,17 @@ class Settings(BaseSettings):
         default_factory=_cache_key_in,
         description="File with the key that seals what Redis holds, 64 hexadecimal digits; every process needs "
         "the same one. Empty: cache.key in the data folder, made on the first start.",
+    )
+    ledger_key: Path = Field(
+        default_factory=_ledger_key_in,
+        description="File with the key that chains and signs the ledger, 64 hexadecimal digits; every process needs "
+        "the same one, and without it the ledger cannot be verified. "
+        "Empty: ledger.key in the data folder, made when first needed.",
+    )
+    ledger_checkpoints: Path = Field(
+        default_factory=_ledger_folder_in,
+        description="Folder for the ledger's signed checkpoints, one for each machine; best on another disk than the "
+        "database. Empty: the folder ledger in the data folder.",
     )
     cache_mib: int = Field(
         default=64, ge=1, le=65536, description="Mebibytes that a process may keep in its memory of what it has read."

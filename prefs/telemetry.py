@@ -9,12 +9,15 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
 _GUEST = re.compile(r"gst_[0-9a-zA-Z-]+")
+
+REQUEST: ContextVar[str] = ContextVar("request", default="")  # the id of the request that is being answered
 
 # Buckets around the aims of design section 11: most reads end far below a millisecond, a write near ten.
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import console, definitions, demo, doctor, first_start, running
+from api.cli import console, definitions, demo, doctor, first_start, ledger, running
 from api.cli.configuration import read_settings
 from api.cli.console import CommandFault, say
 from api.cli.credentials import Bearer, sign, signing_key
@@ -34,6 +34,8 @@ app = typer.Typer(
 )
 catalogue = typer.Typer(no_args_is_help=True, help="Check and apply definitions of preference keys.")
 app.add_typer(catalogue, name="catalogue")
+accesses = typer.Typer(no_args_is_help=True, help="Who saw special-category data and who administered what.")
+app.add_typer(accesses, name="ledger")
 
 DataOption = Annotated[
     Path | None, typer.Option(help="Folder for database, keys and demo.json. (default: GUESTPREFS_DATA or ./data)")
@@ -150,6 +152,46 @@ def catalogue_apply(
 ) -> None:
     """Add or replace a definition of the operator's own. Refused with counts when stored entries would not fit."""
     say(definitions.apply(read_settings(data=data), path, plan=plan, migrate=migrate_entries))
+
+
+@accesses.command("verify")
+def ledger_verify(
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder with the checkpoints of another machine; may be repeated."),
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Check that no record was changed, taken away, put in or moved; the first wrong place of each chain is named.
+
+    Needs the ledger's key. May run while the service does.
+    """
+    ledger.verify(data, checkpoints or ())
+
+
+@accesses.command("show")
+def ledger_show(
+    guest: Annotated[str, typer.Option(help="Only records about this guest (gst_...).")] = "",
+    since: Annotated[str, typer.Option(help="Only from this day or time on, in UTC.")] = "",
+    until: Annotated[str, typer.Option(help="Only up to this day or time, in UTC.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 100,
+    data: DataOption = None,
+) -> None:
+    """Print records, newest first: who, what, where, about whom, which keys; never a value."""
+    ledger.show(data, guest, since, until, limit)
+
+
+@accesses.command("prune")
+def ledger_prune(
+    older_than: Annotated[int, typer.Option("--older-than", min=1, max=36_500, help="Days.")] = 1096,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many there are.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Forget records older than so many days (three years unless said otherwise), on every machine for its own chains.
+
+    Where each chain begins from then on is signed in the second place first, so that the rest still verifies.
+    """
+    ledger.prune(data, older_than, dry=dry_run)
 
 
 @app.command()

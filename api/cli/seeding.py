@@ -46,7 +46,7 @@ async def _seed_guest(house: House, guest: DemoGuest) -> str:
 
 
 async def _make_guest(house: House, guest: DemoGuest) -> None:
-    guests = Guests(house.store, house.definitions, house.clock, lambda _prefix: guest.id)
+    guests = Guests(house.store, house.definitions, house.clock, lambda _prefix: guest.id, house.witness)
     await guests.create(OPERATOR, guest.display_name, [{"system": SYSTEM, "id": guest.external_id}])
     themselves = Caller(subject=guest.id, role=Role.GUEST, surface="guest_app")
     for purpose in guest.consents:

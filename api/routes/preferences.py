@@ -83,7 +83,7 @@ async def get_preferences(
         and not reads.age_s
         and len(query) + len(given) <= NAME_BYTES_MAX
     ):
-        ready = prepare(content, answer.holds_until, etag, answer.version)
+        ready = prepare(content, answer.holds_until, etag, answer.version, answer.sighting)
         name = NAMES.one(name_of(caller, query, given))
         house.tiers.prepare(reads, guest, name, ready, ready.size_bytes)
     return send(
@@ -158,17 +158,29 @@ async def batch_preferences(
     if tiers and asked.at is None and not goes_past_copies(request):
         lies_ready = tiers.prepared_of(set(asked.guests), name)
     now = house.clock.now().timestamp()
-    bodies = {guest: ready.content for guest, ready in lies_ready.items() if now < ready.until}
+    ready_now = {guest: ready for guest, ready in lies_ready.items() if now < ready.until}
+    bodies = {guest: ready.content for guest, ready in ready_now.items()}
+    beside = [ready.sighting for ready in ready_now.values() if ready.sighting]
     missing = [guest for guest in asked.guests if guest not in bodies]
-    if missing:
-        items = await preferences.batch(
-            caller, missing, property=asked.property, keys=keys, at=asked.at, language=language, reads=reads
+    while missing or beside:
+        batch = await preferences.batch(
+            caller,
+            missing,
+            property=asked.property,
+            keys=keys,
+            at=asked.at,
+            language=language,
+            reads=reads,
+            beside=beside,
         )
-        for item in items:
+        for item in batch:
             problem = {"problem": problem_of_item(item.problem, request.scope[REQUEST_ID])} if item.problem else {}
             content = bodies[item.guest] = write(item.body | problem)
             if reads and not reads.age_s and item.answer and item.answer.holds_until:
-                ready = prepare(content, item.answer.holds_until)
+                ready = prepare(content, item.answer.holds_until, sighting=item.answer.sighting)
                 tiers.prepare(reads, item.guest, name, ready, ready.size_bytes, asked.property)
+        # What lies ready and could not be recorded is not told as it lies there.
+        missing = [guest for guest in asked.guests if guest in ready_now and ready_now[guest].sighting]
+        missing, beside = ([] if batch.recorded or not beside else missing), []
     body = b'{"items":[' + b",".join([bodies[guest] for guest in asked.guests]) + b"]}"
     return send(request, body, None, etag_of(None, body), headers=age_of(reads))

@@ -56,11 +56,12 @@ class Provenance(TypedDict):
 
 @with_config(FORBID)
 class Entry(TypedDict):
-    """One thing known; where consent to see it is missing, `status` says so instead of value and strength."""
+    """One thing known; where consent to see it is missing, or the ledger cannot record who would, `status` says so
+    instead of value and strength."""
 
     id: str
     scope: str
-    status: NotRequired[Literal["withheld_no_consent"]]
+    status: NotRequired[Literal["withheld_no_consent", "withheld_no_record"]]
     value: NotRequired[Any]
     unit: NotRequired[str]
     entered: NotRequired[Entered]

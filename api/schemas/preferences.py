@@ -18,6 +18,7 @@ Status = Literal[
     "unmet",
     "suppressed_by_policy",
     "withheld_no_consent",
+    "withheld_no_record",
     "no_preference",
     "default",
 ]

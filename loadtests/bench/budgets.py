@@ -58,6 +58,7 @@ BUDGETS = (
     Budget("hot/kinto", "hot read to Kinto, same document", "x", 50.0, None),
     Budget("hot/webdis", "hot read to Webdis, same document", "x", None, 0.5),
     Budget("shared/bytes", "shared tier only (no-cache), to an empty FastAPI bytes route", "x", 0.7, 1.0),
+    Budget("ledger/bytes", "read with an allergy, on record before it is told, to the same route", "x", 0.25, None),
     Budget("batch/webdis", "batch of 100 guests to Webdis MGET, same documents", "x", 1.0, 3.0),
     Budget("batch/pocketbase", "batch of 100 guests to PocketBase", "x", 3.0, None),
     Budget("write/kinto", "one-key write, history, precondition, PostgreSQL, to Kinto", "x", 3.0, 6.0),

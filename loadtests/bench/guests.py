@@ -158,6 +158,26 @@ def reads(house: House, numbers: Sequence[int], fresh: bool = False) -> list[Req
     return [request(path_of(house, guest_id(n)), headers=headers, token=house.token) for n in numbers]
 
 
+def ledgered(house: House, count: int) -> list[Request]:
+    """Reads by a service of guests with an allergy; the guests are made for it, since consents are not copied."""
+    asked = []
+    for number in range(count):
+        body = {"display_name": "Ledgered", "identifiers": [{"system": "bench", "id": f"ledgered-{number}"}]}
+        made = ask(house.port, request("/v1/guests", "POST", body, token=house.importer))
+        guest = json.loads(made[2])["guest"]
+        ask(house.port, request(f"/v1/guests/{guest}/consents/food_safety", "PUT", token=house.importer))
+        patch = {**TEN_KEYS, "food.allergens": [{"code": "peanuts"}]}
+        path = f"/v1/guests/{guest}/preferences"
+        written = ask(house.port, request(path, "PATCH", patch, {"content-type": MERGE_PATCH}, house.importer))
+        if written[0] != 200:
+            raise SystemExit(f"{house.name} refused an allergy: {written[2]!r}")
+        asked.append(request(path_of(house, guest), token=house.importer))
+    _, _, shown = ask(house.port, asked[-1])
+    if b"peanuts" not in shown:
+        raise SystemExit(f"{house.name} shows no allergy: {shown!r}")
+    return asked
+
+
 def batch(house: House, numbers: Sequence[int]) -> Request:
     body = {"guests": [guest_id(number) for number in numbers], "property": house.property}
     return request("/v1/preferences/batch", "POST", body, token=house.token)

@@ -68,6 +68,8 @@ class Session:
     def compare(self) -> None:
         if self.wish.wants("hot/") or self.wish.wants("shared/"):
             self._reads()
+        if self.wish.wants("ledger/"):
+            self._ledgered()
         if self.wish.wants("batch/"):
             self._batches()
         if self.wish.wants("write/"):
@@ -113,6 +115,12 @@ class Session:
         self.findings["shared/bytes"] = shared
         if self.wish.wants("hot/"):
             self._tails(group, [*limits, *ours])
+
+    def _ledgered(self) -> None:
+        ours = [Contender(h, h.name, guests.ledgered(h, HOT)) for h in self.houses.values()]
+        limit = Contender(self.grounds.bare("FastAPI-ledger", "ready", self.document), READY, ours[0].requests)
+        group = self._in_turn("ledgered read", [limit, *ours])
+        self.findings["ledger/bytes"] = group.ratio(OURS, READY)
 
     def _tails(self, group: Group, contenders: list[Contender]) -> None:
         rate = _OFFERED * min(group.rounds[name].best.rate for name in OURS)

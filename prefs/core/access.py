@@ -38,6 +38,7 @@ class Act(StrEnum):
     PRESS = "press"
     REVERT = "revert"
     READ_HISTORY = "read_history"
+    READ_ACCESS_LOG = "read_access_log"
     READ_GUEST = "read_guest"
     RENAME_GUEST = "rename_guest"
     CONSENT = "consent"
@@ -66,6 +67,7 @@ edit_preferences  guest      self   self  -       here    guests.all  -
 press             guest      -      -     here    -       -           -
 revert            guest      self   -     -       here    guests.all  -
 read_history      guest      self   -     -       here    guests.all  guests.all
+read_access_log   guest      self   -     -       -       -           -
 read_guest        guest      self   self  here    here    guests.all  guests.all
 rename_guest      guest      self   -     -       -       guests.all  guests.all
 consent           guest      self   self  -       -       guests.all  -

@@ -15,6 +15,7 @@ PrefsError
 ├── Unauthenticated             no token, or one that does not verify
 └── Unavailable                 try again later
     ├── StoreUnavailable        the database cannot be reached or did not answer in time
+    ├── LedgerUnavailable       what is to be done or told cannot be recorded first
     └── SchemaOutdated          the database is older than the code: migrate first
 """
 
@@ -170,6 +171,12 @@ class StoreUnavailable(Unavailable):
     """Raised instead of any driver's own error when SQL cannot be reached, is read-only, or timed out."""
 
     code = "STORE_UNAVAILABLE"
+
+
+class LedgerUnavailable(Unavailable):
+    """Raised where nothing may be done or told without a record of it, and none can be written."""
+
+    code = "LEDGER_UNAVAILABLE"
 
 
 class SchemaOutdated(Unavailable):

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from prefs.core.changes import Coherence
+from prefs.core.sightings import Sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +19,4 @@ class Answer:
     coherence: Coherence = Coherence.WHOLE
     effective_by: datetime | None = None  # done, but until then it may not be seen everywhere
     holds_until: datetime | None = None  # an answer about now is the same until then, unless something is written
+    sighting: Sighting | None = None  # what has to be in the ledger whenever these bytes are told

@@ -10,6 +10,7 @@ from typing import Any
 
 from prefs.core import access
 from prefs.core.access import Act
+from prefs.core.accesses import Deed
 from prefs.core.callers import Caller
 from prefs.core.catalogue import SURFACES, Catalogue, Definition
 from prefs.core.catalogue_changes import Plan, Step, migrate, plan
@@ -24,6 +25,7 @@ from prefs.ports import Apply, Clock, Past, Reads, Store
 from prefs.services.answers import Answer
 from prefs.services.ids import ENTRY
 from prefs.services.languages import spoken
+from prefs.services.witness import Witness
 
 MEMBERS = ("area", "definition", "labels", "rename_from", "deprecated_by")
 GUESTS_A_PAGE = 500
@@ -42,8 +44,11 @@ class Move:
 class Definitions:
     """Use cases around preference definitions. Keeps the assembled catalogue until the extension's version moves."""
 
-    def __init__(self, store: Store, standard: Catalogue, clock: Clock, new_id: Callable[[str], str]) -> None:
+    def __init__(
+        self, store: Store, standard: Catalogue, clock: Clock, new_id: Callable[[str], str], witness: Witness
+    ) -> None:
         self.store, self.standard, self.clock, self.new_id = store, standard, clock, new_id
+        self.witness = witness
         self._kept: tuple[int, Catalogue] = (0, standard)
 
     async def current(self, reads: Reads | None = None) -> Catalogue:
@@ -87,11 +92,12 @@ class Definitions:
         if plan:
             return Answer({"key": key, "plan": found.show()}, current.version)
         self._refuse_use(key, found, migrate)
-        if source:  # both keys stand while entries move, so that nothing is out of sight
-            await self.store.put_extension(key, record)
-        guests = await self._migrate(moves, found, caller)
-        await self.store.put_extension(rename_from if source else key, _gone(source) if source else record)
-        guests += await self._migrate(moves, await self._plan(moves), caller)
+        async with self.witness.act(caller, Deed.CATALOGUE_PUT, keys=[key, *([rename_from] if source else [])]):
+            if source:  # both keys stand while entries move, so that nothing is out of sight
+                await self.store.put_extension(key, record)
+            guests = await self._migrate(moves, found, caller)
+            await self.store.put_extension(rename_from if source else key, _gone(source) if source else record)
+            guests += await self._migrate(moves, await self._plan(moves), caller)
         after = await self.current()
         shown = show_definition(after.definitions[key], spoken(after, language))
         told = {"key": key, "version": after.version, "definition": shown}
@@ -110,9 +116,10 @@ class Definitions:
         if plan:
             return Answer({"key": key, "plan": found.show()}, current.version)
         self._refuse_use(key, found, migrate)
-        guests = await self._migrate(moves, found, caller)
-        await self.store.put_extension(key, _gone(old))
-        guests += await self._migrate(moves, await self._plan(moves), caller)
+        async with self.witness.act(caller, Deed.CATALOGUE_DELETE, keys=[key]):
+            guests = await self._migrate(moves, found, caller)
+            await self.store.put_extension(key, _gone(old))
+            guests += await self._migrate(moves, await self._plan(moves), caller)
         after = await self.current()
         told = {"key": key, "version": after.version}
         return Answer({**told, "migrated": {"guests": guests, "counts": dict(found.counts)}}, after.version)

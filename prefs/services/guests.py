@@ -8,6 +8,7 @@ from typing import Any
 
 from prefs.core import access, values
 from prefs.core.access import Act
+from prefs.core.accesses import Deed
 from prefs.core.callers import Caller
 from prefs.core.catalogue import PURPOSES, Catalogue
 from prefs.core.changes import Action, Change, Written
@@ -24,6 +25,7 @@ from prefs.ports import Clock, Once, Past, Store, Tiers
 from prefs.services.answers import Answer
 from prefs.services.ids import GUEST
 from prefs.services.surroundings import CatalogueSource, Surroundings
+from prefs.services.witness import Witness
 
 NAME_MAX = 120
 IDENTIFIERS_MAX = 20
@@ -42,10 +44,11 @@ class Guests:
         catalogues: CatalogueSource,
         clock: Clock,
         new_id: Callable[[str], str],
+        witness: Witness,
         tiers: Tiers | None = None,
     ) -> None:
         self.store, self.catalogues, self.clock, self.new_id = store, catalogues, clock, new_id
-        self.tiers = tiers
+        self.tiers, self.witness = tiers, witness
         self.surroundings = Surroundings(store, catalogues, clock)
 
     async def create(
@@ -92,7 +95,7 @@ class Guests:
         catalogue = await self.catalogues.current()
         document = await self.surroundings.document(known)
         show = await self._showing(caller, known, stays, catalogue)
-        return Answer(show(document), document.version)
+        return await self.witness.document(caller, catalogue, Answer(show(document), document.version))
 
     async def rename(
         self,
@@ -161,7 +164,8 @@ class Guests:
             together = sorted((*document.consents, consent), key=lambda one: one.purpose)
             return replace(document, consents=tuple(together)), f"granted {purpose}"
 
-        return await self._change(caller, Act.CONSENT, guest, Action.CONSENT, grant, once=once)
+        async with self.witness.on_behalf(caller, Deed.CONSENT_GRANT, guest):
+            return await self._change(caller, Act.CONSENT, guest, Action.CONSENT, grant, once=once)
 
     async def withdraw_consent(self, caller: Caller, guest: str, purpose: str, *, once: Once | None = None) -> Answer:
         """Values that need this consent are withheld from the next read on; where a tier could not be told, the answer
@@ -172,7 +176,8 @@ class Guests:
             left = tuple(one for one in document.consents if one.purpose != purpose)
             return replace(document, consents=left), f"withdrew {purpose}"
 
-        return await self._change(caller, Act.CONSENT, guest, Action.CONSENT, withdraw, once=once, strict=True)
+        async with self.witness.on_behalf(caller, Deed.CONSENT_WITHDRAW, guest):
+            return await self._change(caller, Act.CONSENT, guest, Action.CONSENT, withdraw, once=once, strict=True)
 
     async def _change(
         self,
@@ -201,9 +206,10 @@ class Guests:
             return Written(decided, change, show(decided))
 
         if not strict or self.tiers is None:
-            return _answered(await self.store.write(known, apply, once))
+            answer = _answered(await self.store.write(known, apply, once))
+            return await self.witness.document(caller, catalogue, answer)
         committed = await self.tiers.withdraw(known, apply, once)
-        answer = _answered(committed.written)
+        answer = await self.witness.document(caller, catalogue, _answered(committed.written))
         if not committed.degraded:
             return answer
         effective_by = self.clock.now() + committed.gone_after

@@ -1,28 +1,29 @@
 """Reading and editing preferences: what applies here and now, edits, presses in the room, many guests at once, undo."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from prefs.core import access, edits, patches, presses
+from prefs.core import access, edits, patches, presses, sightings
 from prefs.core.access import Act, Writing
 from prefs.core.callers import Caller
 from prefs.core.catalogue import Catalogue
 from prefs.core.changes import Written
 from prefs.core.edits import Author, Edited
 from prefs.core.entries import Document, Entry, Scope, ScopeKind
-from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound, PrefsError
+from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound
 from prefs.core.labels import Labels
 from prefs.core.patches import write_instant
 from prefs.core.resolve import resolve
+from prefs.core.sightings import Sighting
 from prefs.core.sights import Sight
 from prefs.core.stays import Facts, Stay, current, turns
 from prefs.core.values import escape
 from prefs.core.views import render
 from prefs.ports import Clock, Once, Past, Reads, Store, Traced
 from prefs.services.answers import Answer
+from prefs.services.batches import Batch, Item, named_in_body, problem
 from prefs.services.ids import ENTRY, guest_id
 from prefs.services.languages import spoken
 from prefs.services.surroundings import (
@@ -33,30 +34,26 @@ from prefs.services.surroundings import (
     no_stay,
 )
 from prefs.services.telling import show_change, show_warning
+from prefs.services.witness import Witness, owes_record
 
 BATCH_MAX = 1000
 HISTORY_MAX = 200
 STALE_CONSENT_S = 60  # older knowledge than this does not show what a consent could have ended meanwhile
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One guest of a batch: the answer, or the problem of this guest as code and detail."""
-
-    guest: str
-    answer: Answer | None = None
-    problem: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def body(self) -> dict[str, Any]:
-        return self.answer.body if self.answer else {"guest": self.guest, "problem": dict(self.problem)}
-
-
 class Preferences:
     """Use cases around one guest's preferences, and the batch read for many."""
 
-    def __init__(self, store: Store, catalogues: CatalogueSource, clock: Clock, new_id: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalogues: CatalogueSource,
+        clock: Clock,
+        new_id: Callable[[str], str],
+        witness: Witness,
+    ) -> None:
         self.store, self.catalogues, self.clock, self.new_id = store, catalogues, clock, new_id
+        self.witness = witness
         self.surroundings = Surroundings(store, catalogues, clock)
 
     async def effective(
@@ -90,8 +87,9 @@ class Preferences:
         live = await seen.live(facts.stay) if facts.stay else ()
         document = _with_lasting_consents(document, reads)
         labels, sight = spoken(catalogue, language), self._sight(caller, known, stays, facts)
-        answer = _shown(catalogue, document, facts, sight, labels, keys=keys, live=live, explain=explain)
-        return _holding(answer, stays, asked_at, at)
+        owed = owes_record(caller)
+        answer = _shown(catalogue, document, facts, sight, labels, keys=keys, live=live, explain=explain, owed=owed)
+        return await self.witness.preferences(caller, catalogue, _holding(answer, stays, asked_at, at), labels)
 
     async def batch(
         self,
@@ -103,17 +101,20 @@ class Preferences:
         at: datetime | None = None,
         language: str = "en",
         reads: Traced | None = None,
-    ) -> list[Item]:
+        beside: Sequence[Sighting] = (),
+    ) -> Batch:
         """The same for many guests of one property, in the order asked; a guest that fails does not fail the rest.
 
-        Raises NotFound for the property, InvalidEdit for the request as a whole.
+        `beside` is what lies ready of others and is told in the same answer: it is recorded in the same append, and if
+        that failed, `recorded` is false and it must not be told. Raises NotFound for the property, InvalidEdit for the
+        request as a whole.
         """
         access.require(caller, Act.READ_PREFERENCES)
         if len(guests) > BATCH_MAX:
             raise InvalidEdit([Fault("/guests", "TOO_MANY", f"must have at most {BATCH_MAX} elements")])
         now, seen = self.clock.now(), await self.surroundings.glimpse(caller, guests, property, reads)
         catalogue = await self.catalogues.current(seen)
-        with _named_in_body():
+        with named_in_body():
             moment = self.surroundings.moment(at)
             _refuse_unknown(catalogue, keys)
         place = property
@@ -133,19 +134,19 @@ class Preferences:
         reachable = [guest for guest in wanted if access.allows(caller, Act.READ_PREFERENCES, tied[guest])]
         documents = {guest: read[guest] for guest in reachable if guest in read}
         here = {guest: current(stays.get(guest, []), place, moment) if place else None for guest in reachable}
-        labels = spoken(catalogue, language)
+        labels, owed = spoken(catalogue, language), owes_record(caller)
         items: list[Item] = []
         for guest in guests:
             document = documents.get(known[guest])
             if document is None:
-                items.append(Item(guest, problem=_problem(no_guest())))
+                items.append(Item(guest, problem=problem(no_guest())))
                 continue
             document, stay = _with_lasting_consents(document, reads), here[document.guest]
             pressed = await seen.live(stay) if stay else ()
             sight, facts = access.sight_of(caller, tied[document.guest]), Facts(moment, declared, stay)
-            answer = _shown(catalogue, document, facts, sight, labels, keys=keys, live=pressed)
+            answer = _shown(catalogue, document, facts, sight, labels, keys=keys, live=pressed, owed=owed)
             items.append(Item(guest, _holding(answer, stays[document.guest], now, at)))
-        return items
+        return await self.witness.batch(caller, catalogue, items, beside, labels)
 
     async def patch(
         self,
@@ -191,7 +192,9 @@ class Preferences:
             )
             return self._written(catalogue, edited, facts, author.sight, live, language)
 
-        return _answered(await self.store.write(known, apply, once))
+        async with self.witness.conflicts(caller, known, catalogue):
+            answer = _answered(await self.store.write(known, apply, once))
+        return await self.witness.edited(caller, catalogue, answer, facts, spoken(catalogue, language))
 
     async def revert(
         self, caller: Caller, guest: str, version: int, *, once: Once | None = None, language: str = "en"
@@ -215,7 +218,9 @@ class Preferences:
             edited = edits.revert(catalogue, document, past, version, author, lambda: self.new_id(ENTRY))
             return self._written(catalogue, edited, facts, author.sight, (), language)
 
-        return _answered(await self.store.write(known, apply, once))
+        async with self.witness.conflicts(caller, known, catalogue):
+            answer = _answered(await self.store.write(known, apply, once))
+        return await self.witness.edited(caller, catalogue, answer, facts, spoken(catalogue, language))
 
     async def history(self, caller: Caller, guest: str, limit: int = 50, cursor: str | None = None) -> Answer:
         """Who changed what, newest first, as far as the caller's surface sees values. Raises NotFound, NotAllowed."""
@@ -236,7 +241,8 @@ class Preferences:
         changes = [show_change(catalogue, change, sight, document.purposes, places) for change in page]
         body: dict[str, Any] = {"changes": [c for c in changes if c["keys"] or sight.is_own]}
         body["next_cursor"] = str(page[-1].version) if len(found) > limit else None
-        return Answer(body, document.version)
+        seen = sightings.of_history(catalogue, known, document.version, body, sight.surface)
+        return await self.witness.told(caller, Answer(body, document.version), seen, sightings.without_changes)
 
     async def _press(
         self, caller: Caller, guest: str, patch: Mapping[str, Any], *, property: str | None, language: str
@@ -252,12 +258,13 @@ class Preferences:
         sight = self._sight(caller, known, stays, facts)
         pressed, cleared = presses.read(catalogue, document, patch, facts, sight, lambda: self.new_id(ENTRY))
         await self.store.put_live(facts.stay, pressed, cleared)
-        live = await self._live(facts.stay)
+        live = await self.store.live(facts.stay)
         labels = spoken(catalogue, language)
         shown = _shown(catalogue, document, facts, sight, labels, keys=tuple(patch), live=live)
         body = {**shown.body, "warnings": []}
         body.pop("valid_until", None)
-        return Answer(body, document.version, shown.valid_until)
+        answer = Answer(body, document.version, shown.valid_until)
+        return await self.witness.edited(caller, catalogue, answer, facts, labels)
 
     async def _facts_of_edit(
         self,
@@ -292,9 +299,6 @@ class Preferences:
         sight, places = self._sight(caller, guest, stays, facts), access.places(caller, stays)
         return Author(caller.role, caller.subject, caller.surface, writes, self.clock.now(), sight, places)
 
-    async def _live(self, stay: Stay | None) -> Sequence[Entry]:
-        return await self.store.live(stay) if stay else ()
-
     def _written(
         self,
         catalogue: Catalogue,
@@ -309,15 +313,6 @@ class Preferences:
         body = {**shown.body, "warnings": [show_warning(catalogue, warned, labels) for warned in edited.warnings]}
         body.pop("valid_until", None)
         return Written(edited.document, edited.change, body)
-
-
-@contextmanager
-def _named_in_body() -> Iterator[None]:
-    """Faults of what is elsewhere a query parameter, told as the body members they are in a batch."""
-    try:
-        yield
-    except InvalidEdit as refused:
-        raise InvalidEdit([replace(fault, pointer=f"/{fault.pointer}") for fault in refused.faults]) from None
 
 
 def _refuse_unknown(catalogue: Catalogue, keys: Sequence[str] | None) -> None:
@@ -340,13 +335,16 @@ def _shown(
     keys: Sequence[str] | None,
     live: Sequence[Entry] = (),
     explain: bool = False,
+    owed: bool = False,
 ) -> Answer:
     resolved = resolve(catalogue, document, facts, keys=keys, sight=sight, live=live, explain=explain)
     body: dict[str, Any] = {"guest": document.guest, "version": document.version}
     if resolved.valid_until:
         body["valid_until"] = write_instant(resolved.valid_until)
     body["preferences"] = render(catalogue, resolved, sight, labels, explain)
-    return Answer(body, document.version, resolved.valid_until)
+    place = facts.property.id if facts.property else ""
+    sighting = sightings.of_resolved(catalogue, resolved, sight.surface, place) if owed else None
+    return Answer(body, document.version, resolved.valid_until, sighting=sighting)
 
 
 def _with_lasting_consents(document: Document, reads: Traced | None) -> Document:
@@ -365,7 +363,3 @@ def _answered(written: Written) -> Answer:
     version = body.get("version")
     known = version if isinstance(version, int) else written.document.version
     return Answer(body, known, replayed=written.replayed, coherence=written.coherence)
-
-
-def _problem(error: PrefsError) -> dict[str, str]:
-    return {"code": error.code, "detail": str(error)}

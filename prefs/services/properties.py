@@ -2,6 +2,7 @@
 
 from prefs.core import access
 from prefs.core.access import Act
+from prefs.core.accesses import Deed
 from prefs.core.callers import Caller
 from prefs.core.declarations import parse_property
 from prefs.core.errors import Fault, InvalidEdit
@@ -10,6 +11,7 @@ from prefs.core.values import entered_number
 from prefs.ports import Record, Store
 from prefs.services.answers import Answer
 from prefs.services.surroundings import CatalogueSource, no_property
+from prefs.services.witness import Witness
 
 PAGE_MAX = 100
 
@@ -17,8 +19,8 @@ PAGE_MAX = 100
 class Properties:
     """Use cases around the declared facts of hotels."""
 
-    def __init__(self, store: Store, catalogues: CatalogueSource) -> None:
-        self.store, self.catalogues = store, catalogues
+    def __init__(self, store: Store, catalogues: CatalogueSource, witness: Witness) -> None:
+        self.store, self.catalogues, self.witness = store, catalogues, witness
 
     async def put(self, caller: Caller, property_id: str, body: object) -> Answer:
         """Create or replace; the body as given is what is kept. Raises NotAllowed, InvalidEdit."""
@@ -27,7 +29,8 @@ class Properties:
         kept = entered_number(body)
         if not isinstance(kept, dict):
             raise InvalidEdit([Fault("", "WRONG_TYPE", "must be an object")])
-        return _answer(await self.store.put_property(property_id, kept))
+        async with self.witness.act(caller, Deed.PROPERTY_PUT, property=property_id):
+            return _answer(await self.store.put_property(property_id, kept))
 
     async def get(self, caller: Caller, property_id: str) -> Answer:
         """Raises NotFound, also for a property that staff and devices do not belong to."""
@@ -60,8 +63,11 @@ class Properties:
     async def delete(self, caller: Caller, property_id: str) -> None:
         """Raises NotAllowed, NotFound, Refused while open stays point at it."""
         access.require(caller, Act.CHANGE_PROPERTY)
-        if not SCOPE_ID.fullmatch(property_id) or not await self.store.delete_property(property_id):
+        if not SCOPE_ID.fullmatch(property_id):
             raise no_property()
+        async with self.witness.act(caller, Deed.PROPERTY_DELETE, property=property_id):
+            if not await self.store.delete_property(property_id):
+                raise no_property()
 
 
 def _answer(record: Record) -> Answer:

@@ -31,7 +31,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 from sqlmodel import Field, SQLModel
 
-REVISION = "0001"  # the newest migration; a store on an older schema does not open
+REVISION = "0002"  # the newest migration; a store on an older schema does not open
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -260,6 +260,42 @@ class IdempotencyRow(Row, table=True):
     expires_at: datetime = Field(sa_type=Instant)
 
 
+class LedgerRow(Row, table=True):
+    """Who saw what, record by record: the fields of `Chained`. On SQLite the ledger lies in a file of its own,
+    since a record in the main file would tell every process that guests changed."""
+
+    __tablename__ = "ledger"
+    __table_args__ = (Index(None, "guest", "at"), Index(None, "at"), {"info": {"apart": True}})
+
+    writer: str = Field(primary_key=True, sa_type=KEY)
+    seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False, nullable=False))
+    at: int = Field(sa_type=BigInteger)
+    actor: str = Field(sa_type=Text)
+    role: str = Field(sa_type=Text)
+    surface: str = Field(sa_type=Text)
+    property: str = Field(sa_type=Text)
+    act: str = Field(sa_type=Text)
+    outcome: str = Field(sa_type=Text)
+    guest: str = Field(sa_type=KEY)
+    version: int = Field(sa_type=BigInteger)
+    keys: str = Field(sa_type=Text)
+    purposes: str = Field(sa_type=Text)
+    request: str = Field(sa_type=Text)
+    hash: str = Field(sa_type=Text)
+
+
+class LedgerNameRow(Row, table=True):
+    """Which guest a pseudonym in the ledger stands for; both empty once that is forgotten."""
+
+    __tablename__ = "ledger_name"
+    __table_args__ = (Index(None, "pseudonym"), {"info": {"apart": True}})
+
+    digest: str = Field(primary_key=True, sa_type=KEY)
+    guest: str = Field(sa_type=KEY)
+    pseudonym: str = Field(sa_type=KEY)
+    mac: str = Field(sa_type=Text)
+
+
 def table(name: str) -> Table:
     return Row.metadata.tables[name]
 
@@ -275,3 +311,5 @@ PROPERTY = table("property")
 EXTENSION = table("extension")
 EXTENSION_VERSION = table("extension_version")
 IDEMPOTENCY = table("idempotency")
+LEDGER = table("ledger")
+LEDGER_NAME = table("ledger_name")

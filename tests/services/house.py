@@ -14,12 +14,14 @@ from prefs.core.callers import ALL_GUESTS, Caller, Role
 from prefs.core.catalogue import Catalogue
 from prefs.core.entries import Entry
 from prefs.definitions import load_standard
+from prefs.ledger.memory import MemoryLedger
 from prefs.services.definitions import Definitions
 from prefs.services.guests import Guests
 from prefs.services.ids import new_id
 from prefs.services.preferences import Preferences
 from prefs.services.properties import Properties
 from prefs.services.stays import Stays
+from prefs.services.witness import Witness
 from prefs.store.memory import MemoryStore
 
 START = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -80,11 +82,13 @@ class House:
 
     def __post_init__(self) -> None:
         self.store = self.kind(self.clock)
-        self.definitions = Definitions(self.store, self.catalogue, self.clock, new_id)
-        self.preferences = Preferences(self.store, self.definitions, self.clock, new_id)
-        self.guests = Guests(self.store, self.definitions, self.clock, new_id)
+        self.ledger = MemoryLedger()
+        self.witness = Witness(self.ledger, self.clock)
+        self.definitions = Definitions(self.store, self.catalogue, self.clock, new_id, self.witness)
+        self.preferences = Preferences(self.store, self.definitions, self.clock, new_id, self.witness)
+        self.guests = Guests(self.store, self.definitions, self.clock, new_id, self.witness)
         self.stays = Stays(self.store, self.definitions, self.clock)
-        self.properties = Properties(self.store, self.definitions)
+        self.properties = Properties(self.store, self.definitions, self.witness)
         self._numbers = count(1)
 
     async def open(self) -> House:

@@ -57,11 +57,16 @@ async def test_the_models_are_the_migrated_schema(url: str, planted: str, differ
     await ask(url, planted)
     runner = open_runner(parse(url))
 
+    def belongs(found: Any, _name: object, kind: str, *_: object) -> bool:
+        """On SQLite some tables lie in a file of their own."""
+        return kind != "table" or url.startswith("postgresql") or not found.info.get("apart")
+
     def differences(connection: Connection) -> list[Any]:
         # SQLite has no identity columns: there the missing default of one is no difference.
         defaults = connection.dialect.name == "postgresql"
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": defaults}
+            connection,
+            opts={"compare_type": True, "compare_server_default": defaults, "include_object": belongs},
         )
         return list(compare_metadata(context, Row.metadata))
 

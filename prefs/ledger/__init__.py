@@ -1,0 +1,1 @@
+"""The ledger: who saw special-category data and who administered what, in chains that cannot be changed unnoticed."""
