@@ -78,7 +78,10 @@ def _open_file(variable: str, path: Path | None) -> Iterator[str]:
         mode = path.stat().st_mode if path else 0
     except OSError:
         return
-    if mode & OTHERS:
+    if stat.S_ISDIR(mode):
+        if mode & stat.S_IWOTH:
+            yield f"The folder {path} ({variable}) can be changed by others. Run: chmod o-w {path}"
+    elif mode & OTHERS:
         yield f"{path} ({variable}) can be read or changed by others. Run: chmod 600 {path}"
 
 

@@ -74,6 +74,14 @@ def test_every_file_of_the_settings_is_looked_at(settings: Settings) -> None:
     assert len(told(settings, **files)) == len(files) >= 2
 
 
+def test_a_folder_that_others_can_change_is_told(settings: Settings) -> None:
+    settings.ledger_checkpoints.mkdir(mode=0o755)
+    assert told(settings) == []
+    settings.ledger_checkpoints.chmod(0o777)
+    (found,) = told(settings)
+    assert "chmod o-w" in found
+
+
 @pytest.mark.parametrize(
     "password, wrong", [("letmein", True), ("GUESTPREFS", True), ("", False), ("x9f-3k2-q", False)]
 )
