@@ -11,7 +11,7 @@ from api.schemas.representations import told
 
 router = APIRouter(tags=["accesses"], dependencies=GUARDED)
 
-PAGE_DEFAULT, PAGE_MAX = 50, 200
+PAGE_DEFAULT, PAGE_MAX = 50, 100
 POSITION = r"^[0-9]{1,17}\.[0-9a-f]{8}-[0-9]{1,3}\.[0-9]{1,15}$"
 
 

@@ -15,7 +15,7 @@ from prefs.services.languages import spoken
 from prefs.services.surroundings import CatalogueSource, Surroundings
 from prefs.services.witness import Witness
 
-PAGE_MAX = 200
+PAGE_MAX = 100
 
 
 class Accesses:
