@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from prefs.core.accesses import Access
-from prefs.ledger.checkpoints import Slot
+from prefs.ledger.checkpoints import Slot, chains_in, lines_of
 from prefs.services.witness import Witness
+from prefs.settings import Settings
 from tests.api.front import PROPERTY, Front
 
 ALLERGENS, BREAKFAST, HEARING = "food.allergens", "breakfast.style", "access.hearing_communication"
@@ -77,6 +78,23 @@ async def test_a_batch_is_a_record_a_guest_made_or_lying_ready(front: Front, ana
     for count in (1, 2):
         await front.ok("POST", "/v1/preferences/batch", front.staff("food"), body)
         assert [one.guest for one in await records(front)] == [ana] * count
+
+
+async def test_a_batch_is_one_append_whatever_of_it_lies_ready(front: Front, ana: str, settings: Settings) -> None:
+    if front.house.tiers is None:
+        pytest.skip("only where answers lie ready")
+    ben = await front.new_guest("Ben")
+    await front.new_stay(ben, "stay-2")
+    await front.ok("PUT", f"/v1/guests/{ben}/consents/food_safety", front.guest(ben))
+    await front.prefer(ben, {ALLERGENS: PEANUTS})
+    folder = settings.ledger_checkpoints
+    kitchen = front.staff("food")
+    await front.ok("POST", "/v1/preferences/batch", kitchen, {"guests": [ana], "property": PROPERTY})
+    (writer,) = chains_in(folder)
+    before = lines_of(folder, writer)
+    await front.ok("POST", "/v1/preferences/batch", kitchen, {"guests": [ana, ben], "property": PROPERTY})
+    after = lines_of(folder, writer)[len(before) :]
+    assert [line.seq - before[-1].seq for line in after] == [2]  # one checkpoint, over both
 
 
 async def test_documents_history_and_answers_of_writes_are_on_record(front: Front, ana: str) -> None:
