@@ -1,15 +1,19 @@
 """How much is worked on at once. Beyond it a request waits for a moment, and then is told 503 OVERLOADED.
 
 A process that takes on more than it can do does all of it late, until callers give up and what it does is for nobody.
-So requests that are whole get a place, one of few; the others queue, first come, first served. How long one may queue
-depends on the queue (controlled delay, as CoDel does with packets): a burst may wait a while, but once the queue has
-not been empty for that long it is no burst, and waiting would only make everybody late. A refusal costs a few
-microseconds: it is sent ahead of everything else, from bytes that were made before.
+So requests that are whole get a place, one of few; the others queue, first come, first served, and not for long. A
+burst may make a long queue, but once somebody came in vain it is no burst, and a long queue would only make everybody
+late: then it is kept short, and who comes to a full one is refused before his body is read, from bytes that were made
+before; until nobody was refused for a while.
 
-A place is taken only when the body has come, so that whoever sends slowly waits on his own time. When no place comes
-back although the event loop has nothing to do, whoever has one waits for something that does not answer: that is no
-overload, and others, who may not need it, get places of their own. What operators ask is always answered. The hot read
-is answered before this: it costs less than a refusal.
+Few places keep the rounds of the event loop short, and a refusal waits for its turn in them. Whoever has a place may
+only wait for a database. So while somebody queues, a timer looks how late it comes itself: in time, and the event loop
+has nothing to do, then one more is called in, up to a higher number; and when even of those no place comes back for a
+while, whoever has one waits for something that does not answer. That is no overload: the others, who may not need it,
+get places of their own.
+
+A place is taken only when the body has come, so that whoever sends slowly waits on his own time. What operators ask is
+always answered. The hot read is answered before this: it costs less than a refusal.
 """
 
 import asyncio
@@ -25,12 +29,15 @@ from api.middleware import BATCH_BYTES_MAX, Refusal
 from prefs import telemetry
 
 ALWAYS_ANSWERED = frozenset(("/livez", "/readyz", "/metrics"))
-AT_ONCE = 32  # more than one core can serve, few enough that a refusal does not wait long for its turn among them
-WAITING_MAX = 1024  # a bound for memory; time decides long before
-BURST_WAIT_S = 0.2  # how long a request may queue in a burst, and how long a queue may stand and be one
-STANDING_WAIT_S = 0.02  # how long it may queue once the queue stands
-STUCK_S = 0.1  # without a place given back
-STUCK_ROUND_S = 0.005  # an event loop that has nothing to do comes round sooner than this
+AT_ONCE = 2  # while the event loop is busy: more would not be done sooner, and its rounds would be longer
+AT_ONCE_MAX = 64  # while it is not; one more each time that is seen
+LOOK_S = 0.001  # between two looks at how busy it is
+LATE_S = 0.002  # beyond this, it is busy
+WAIT_S = 0.2  # how long a request may queue
+BURST = 128  # how many may, when nobody was refused for a while
+QUEUE = 32  # and how many otherwise: what one core does in less than that
+OVERLOAD_S = 1.0  # how long after a refusal nothing is taken for a burst
+STUCK_S = 0.1  # without one place coming back
 STUCK_MAX = 1024  # requests under way without a place, a bound for memory
 
 STATUS, CODE = 503, "OVERLOADED"
@@ -57,18 +64,20 @@ class Admission:
         at_once: int = AT_ONCE,
         clock: Callable[[], float] = monotonic,
         body_timeout_s: float = BODY_TIMEOUT_S,
+        later: Callable[[float, Callable[[float], None], float], object] | None = None,
     ) -> None:
         self.app = app
         self._body_timeout_s = body_timeout_s
         self._at_once = at_once
         self._clock = clock
+        self._later = later  # the event loop's own way to call something later, unless given
         self._under_way = 0
         self._round = 0  # of places; those of an earlier round do not come back
         self._stuck = 0  # requests of earlier rounds
-        self._moved_at = 0.0  # when a place was last given or came back
-        self._suspected = False
+        self._moved_at = 0.0  # when a place last came back, or the first of all was given
+        self._refused_at = -OVERLOAD_S
+        self._looking = False
         self._queue: deque[tuple[float, asyncio.Future[int | None]]] = deque()
-        self._empty_at = 0.0  # when the queue was last seen empty
         _UNDER_WAY.set_function(lambda: self._under_way + self._stuck)
         _WAITING.set_function(lambda: len(self._queue))
 
@@ -100,10 +109,9 @@ class Admission:
         if self._under_way < self._at_once:
             return self._take()
         now = self._clock()
-        if not self._queue:
-            self._empty_at = now
         turn: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._queue.append((now, turn))
+        self._look_again()
         try:
             place = await turn
         except asyncio.CancelledError:
@@ -115,57 +123,68 @@ class Admission:
         return place
 
     def _take(self) -> int:
+        if not self._under_way and not self._stuck:
+            self._moved_at = self._clock()
         self._under_way += 1
-        self._moved_at = self._clock()
         return self._round
 
     def _leave(self, place: int) -> None:
         """Give the place back, to whoever has waited longest and not too long."""
+        self._moved_at = self._clock()
         if place != self._round:
             self._stuck -= 1
             return
         self._under_way -= 1
-        self._moved_at = self._clock()
         self._send_away()
-        self._call_in()
+        self._call_in(self._at_once)
 
-    def _call_in(self) -> None:
-        while self._queue and self._under_way < self._at_once:
+    def _call_in(self, at_once: int) -> None:
+        while self._queue and self._under_way < at_once:
             _, turn = self._queue.popleft()
             if not turn.done():
                 turn.set_result(self._take())
 
+    def _look_again(self) -> None:
+        if not self._looking and self._queue:
+            self._looking = True
+            later = self._later or asyncio.get_running_loop().call_later
+            later(LOOK_S, self._look, self._clock() + LOOK_S)
+
+    def _look(self, due: float) -> None:
+        """Whether those who have places only wait; as long as somebody queues for one."""
+        self._looking = False
+        self._send_away()
+        now = self._clock()
+        if now - due < LATE_S:
+            if now - self._moved_at > STUCK_S and self._stuck < STUCK_MAX:
+                self._round += 1
+                self._stuck += self._under_way
+                self._under_way = 0
+                self._call_in(self._at_once)
+            elif self._under_way < AT_ONCE_MAX:
+                self._call_in(self._under_way + 1)
+        self._look_again()
+
     def _is_full(self) -> bool:
         """Whether nobody can be taken on, nor wait."""
-        now = self._clock()
-        if now - self._moved_at > STUCK_S and self._stuck < STUCK_MAX and not self._suspected:
-            self._suspected = True
-            loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._renew, now)
         self._send_away()
-        return len(self._queue) >= WAITING_MAX
-
-    def _renew(self, suspected_at: float) -> None:
-        """The event loop came round twice. If that was soon, and nothing moved, those under way only wait."""
-        self._suspected = False
-        if self._moved_at < suspected_at and self._clock() - suspected_at < STUCK_ROUND_S:
-            self._round += 1
-            self._stuck += self._under_way
-            self._under_way = 0
-            self._call_in()
+        now = self._clock()
+        full = len(self._queue) >= (QUEUE if now - self._refused_at < OVERLOAD_S else BURST)
+        if full:
+            self._refused_at = now
+        return full
 
     def _send_away(self) -> None:
         """Refuse those who have waited too long, whenever someone comes or goes."""
         now = self._clock()
         while self._queue:
             since, turn = self._queue[0]
-            patience = STANDING_WAIT_S if now - self._empty_at > BURST_WAIT_S else BURST_WAIT_S
             if not turn.done():
-                if now - since <= patience:
+                if now - since <= WAIT_S:
                     return
                 turn.set_result(None)
+                self._refused_at = now
             self._queue.popleft()
-        self._empty_at = now
 
 
 async def _whole(scope: Scope, receive: Receive, timeout_s: float) -> Receive:

@@ -139,11 +139,11 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(default=1, ge=1, le=256, description="Server processes.")
     requests_at_once: int = Field(
-        default=32,
+        default=2,
         ge=1,
         le=65536,
-        description="Requests that a process works on at once; more wait for a moment, then get 503 OVERLOADED. "
-        "Reads that lie ready in memory do not count.",
+        description="Requests that a process works on at once while it is busy; more, up to 64, while those only wait "
+        "for a database. Others wait for a moment, then get 503 OVERLOADED. Reads that lie ready in memory do not count.",
     )
     caller_rate: int = Field(
         default=200,

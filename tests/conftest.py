@@ -9,6 +9,14 @@ import pytest
 
 from prefs.migrations import migrate
 from tests.servers import PostgresServer, ValkeyServer, run_anywhere
+from tests.turns import turn
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Outside of everything, so that waiting for the machine is on nobody's clock."""
+    with turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ from prefs.ports import Record, Store
 
 LOADS_MAX = 8  # statements at once: with the shared tier gone, misses queue here and not at the database
 BUSY_WAIT_S = 0.005  # between two looks for what another process is loading
-BUSY_WAIT_MAX_S = 0.1  # that process may be gone: no longer for its lease than this
+BUSY_WAIT_MAX_S = 0.1  # that process may be gone: no longer for it than this
 _SILENT = "The database does not answer."
 PACKED = frozenset((GUEST, STAYS))  # what belongs to one guest; the rest is few, and in every answer
 
@@ -104,7 +104,6 @@ class Loader:
         self._metrics = metrics
         self._turns = asyncio.Semaphore(LOADS_MAX)
         self._circuit = Breaker(time.monotonic)  # with the store gone, stale copies and refusals must not queue
-        self._load_s = 0.0  # how long the newest load took
         self._wanted: dict[str, Wanted] = {}
         self._flying: set[str] = set()
         self._flights: set[asyncio.Task[None]] = set()
@@ -194,9 +193,9 @@ class Loader:
             return found.namespace
         leased = await shared.lease(list(asked))
         busy = self._heed(asked, leased)
-        # Another process is loading the rest now. It is waited for as long as a load takes, or this process, flight
-        # after flight, would read what one lease is to read once; but not by one who is waited for himself.
-        until = time.monotonic() + (0.0 if any(one.token for one in asked.values()) else self._patience_s())
+        # Another process is loading the rest now. It is waited for, or this process, flight after flight, would read
+        # what one lease is to read once; but not by one who is waited for himself.
+        until = time.monotonic() + (0.0 if any(one.token for one in asked.values()) else BUSY_WAIT_MAX_S)
         while busy:
             await asyncio.sleep(BUSY_WAIT_S)
             again = await shared.lease(busy)
@@ -222,9 +221,6 @@ class Loader:
             elif lease.outcome in (FENCED, COLD):
                 self._expect_nothing(key, asked[key])
         return busy
-
-    def _patience_s(self) -> float:
-        return min(2 * self._load_s, BUSY_WAIT_MAX_S)
 
     def _take(self, asked: dict[str, Wanted], hits: Mapping[str, Hit[Any]], namespace: str) -> list[str]:
         """Settle hits that are new enough; the others are returned."""
@@ -287,7 +283,6 @@ class Loader:
                 self._flights.add(probe)
                 probe.add_done_callback(self._flights.discard)
                 raise StoreUnavailable(_SILENT)
-            begun_at = time.monotonic()
             try:
                 found = await self._inner.look_up(lookup_of(keys))
             except StoreUnavailable:
@@ -296,7 +291,6 @@ class Loader:
             except BaseException:
                 self._circuit.withdrew()
                 raise
-            self._load_s = time.monotonic() - begun_at
             self._circuit.succeeded()
         values = {key: value_in(found, key) for key in keys}
         return {key: (value, version_of(value)) for key, value in values.items()}

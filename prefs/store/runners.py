@@ -32,14 +32,14 @@ from prefs.store.waiting import Waiter
 
 POOL_SIZE = 8  # connections a process; times its workers must stay below the server's max_connections
 READ_ONLY = "25006"  # a session on a server that was demoted: its pool leads to the wrong machine
-PATIENCE_SLICES = 8  # 0.8 s of silence: a stopped PostgreSQL is reported within a second
+PATIENCE_SLICES = 7  # 0.7 s of silence: a stopped PostgreSQL is reported within a second, queue and all
 SLOW_PATIENCE_SLICES = 600  # a minute: the database may be silent while it counts
 SQLITE_READERS = 2  # threads; a read takes microseconds and the interpreter runs one at a time anyway
 SQLITE_PATIENCE_SLICES = 40  # 4 s: beyond the busy timeout, which reports a held lock by itself
 
 # A statement that is a whole write must begin this long after it was sent, or not at all: a server that thaws later
 # must not do what the caller was told it did not.
-IN_TIME_S = 0.7
+IN_TIME_S = 0.6
 _AHEAD = "ahead_s"  # how much the server's clock shows more than our monotonic one, by connection
 
 _ONE = select(1)

@@ -13,11 +13,14 @@ import pytest
 from api.admission import (
     ALWAYS_ANSWERED,
     AT_ONCE,
-    BURST_WAIT_S,
-    STANDING_WAIT_S,
-    STUCK_ROUND_S,
+    AT_ONCE_MAX,
+    BURST,
+    LATE_S,
+    LOOK_S,
+    OVERLOAD_S,
+    QUEUE,
     STUCK_S,
-    WAITING_MAX,
+    WAIT_S,
     Admission,
 )
 from api.schemas import problems
@@ -34,17 +37,23 @@ class Work:
         self.under_way: list[asyncio.Event] = []
         self.most = self.done = 0
         self.bodies: list[bytes] = []
-        self.busy = False
-        self.admission = Admission(self._work, at_once, self.clock)
+        self.looks: list[Callable[[], None]] = []
+        self.admission = Admission(self._work, at_once, lambda: self.now, later=self._later)
 
-    def pass_by(self, seconds: float, *, busy: bool = True) -> None:
-        """Time goes by; with a busy event loop it does so between any two of its rounds."""
+    def pass_by(self, seconds: float) -> None:
         self.now += seconds
-        self.busy = busy
 
-    def clock(self) -> float:
-        self.now += STUCK_ROUND_S * self.busy
-        return self.now
+    def _later(self, delay_s: float, look: Callable[[float], None], due: float) -> None:
+        assert due == self.now + delay_s
+        self.looks.append(lambda: look(due))
+
+    async def look(self, *, busy: bool = False) -> None:
+        """The timer comes, late if the event loop is busy."""
+        self.now += LOOK_S + LATE_S * busy
+        (look,) = self.looks
+        self.looks.clear()
+        look()
+        await settle()
 
     async def _work(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["headers"]:
@@ -109,7 +118,7 @@ async def test_few_are_worked_on_and_the_others_come_in_order() -> None:
 async def test_a_refusal_is_a_problem_with_retry_after_and_the_id_of_the_request() -> None:
     work = Work(at_once=1)
     await work.ask()
-    waiting = [await work.ask() for _ in range(WAITING_MAX)]
+    waiting = [await work.ask() for _ in range(BURST)]
     refused = await work.ask(x_request_id="mine-7")
     start, body = refused.result()
     headers = {name.decode(): value.decode() for name, value in start["headers"]}
@@ -131,65 +140,90 @@ async def test_a_burst_may_wait_a_while_and_no_longer() -> None:
     work = Work(at_once=1)
     await work.ask()
     early, other = await work.ask(), await work.ask()
-    work.pass_by(BURST_WAIT_S * 0.9)
+    work.pass_by(WAIT_S * 0.9)
     await work.end_one()
     assert (status(early), status(other)) == (None, None)
     assert len(work.under_way) == 1, "the early one has the place"
-    work.pass_by(BURST_WAIT_S * 0.2)
+    work.pass_by(WAIT_S * 0.2)
     late = await work.ask()
     await work.end_one()
     assert (status(early), status(other), status(late)) == (200, 503, None)
     assert len(work.under_way) == 1, "the late one has the place"
 
 
-async def test_a_queue_that_stands_is_no_burst() -> None:
-    """Whoever comes to it waits a short time or not at all."""
-    work = Work(at_once=1)
+async def overloaded(work: Work) -> None:
+    """Somebody waited in vain; nobody waits, and every place is taken."""
     await work.ask()
-    for _ in range(20):  # one too many all the time
-        await work.ask()
-        work.pass_by(BURST_WAIT_S / 10)
-        await work.ask()
-        await work.end_one()
-    last = await work.ask()
-    work.pass_by(STANDING_WAIT_S * 2)
-    await work.end_one()
-    assert status(last) == 503
+    await work.ask()
+    work.pass_by(WAIT_S * 1.1)
+    await work.look(busy=True)
+    assert work.looks == [], "nobody waits: nobody looks"
 
 
-async def test_a_queue_that_was_empty_is_a_burst_again() -> None:
+async def test_after_a_refusal_the_queue_is_short() -> None:
+    """Whoever comes to a full one is refused before his body is read."""
     work = Work(at_once=1)
-    await work.ask()
-    await work.ask()
-    work.pass_by(BURST_WAIT_S * 5)
+    await overloaded(work)
+    waiting = [await work.ask() for _ in range(QUEUE)]
+
+    async def receive() -> Any:
+        raise AssertionError("nobody wants to know")
+
+    refused = await work.ask(receive=receive, content_length="9")
+    assert status(refused) == 503
+    work.pass_by(WAIT_S * 1.1)
+    await work.look(busy=True)
+    assert [status(one) for one in waiting] == [503] * QUEUE
+    assert len(work.under_way) == 1
+
+
+async def test_when_nobody_was_refused_for_a_while_a_burst_is_a_burst_again() -> None:
+    work = Work(at_once=1)
+    await overloaded(work)
+    work.pass_by(OVERLOAD_S)
+    burst = [await work.ask() for _ in range(QUEUE + 1)]
+    work.pass_by(WAIT_S * 0.9)
     await work.end_one()
-    assert work.under_way == []
-    await work.ask()
-    burst = await work.ask()
-    work.pass_by(BURST_WAIT_S * 0.9)
+    assert [status(one) for one in burst] == [None] * len(burst) and len(work.under_way) == 1
+
+
+async def test_while_those_with_places_only_wait_more_are_called_in_one_by_one() -> None:
+    work = Work(at_once=2)
+    asked = [await work.ask() for _ in range(AT_ONCE_MAX + 5)]
+    assert len(work.under_way) == 2
+    await work.look(busy=True)
+    assert len(work.under_way) == 2, "the event loop is busy"
+    for more in range(1, 4):
+        await work.look()
+        assert len(work.under_way) == 2 + more
+    for _ in range(AT_ONCE_MAX):
+        work.admission._moved_at = work.now  # places come back: nothing is stuck
+        work.pass_by(-LOOK_S)  # and nobody has waited for long
+        await work.look()
+    assert len(work.under_way) == AT_ONCE_MAX
     await work.end_one()
-    assert status(burst) is None and len(work.under_way) == 1
+    assert len(work.under_way) == AT_ONCE_MAX - 1, "no more than a few are called in by those who leave"
+    for task in asked:
+        task.cancel()
 
 
 async def test_places_held_by_what_does_not_answer_are_made_good() -> None:
     """The database is silent, this process idle: whoever comes now may not need it. They are given back only once."""
     work = Work(at_once=2)
     stuck = [await work.ask() for _ in range(2)]
-    work.pass_by(STUCK_S * 0.9, busy=False)
-    waiting = await work.ask()
-    assert len(work.under_way) == 2
-    work.pass_by(STUCK_S * 0.2, busy=False)
-    late = [await work.ask() for _ in range(2)]
+    work.pass_by(STUCK_S)
+    late = [await work.ask() for _ in range(3)]
+    await work.look()
     assert len(work.under_way) == 4, "two who are stuck, and two more places"
+    await work.look()
+    assert len(work.under_way) == 5, "nothing came back since: no need to wait again"
     for _ in stuck:
         await work.end_one()
     assert [status(one) for one in stuck] == [200, 200]
-    assert len(work.under_way) == 2, "no place came back from those who were stuck"
-    await work.end_one()
-    assert [status(one) for one in (waiting, *late)].count(200) == 1
-    assert len(work.under_way) == 2
+    assert (work.admission._under_way, work.admission._stuck) == (1, 2)
     for _ in late:
         await work.end_one()
+    assert [status(one) for one in late] == [200] * 3
     assert (work.admission._under_way, work.admission._stuck) == (0, 0)
 
 
@@ -199,6 +233,7 @@ async def test_long_work_is_not_taken_for_waiting() -> None:
         await work.ask()
     work.pass_by(STUCK_S * 1.1)
     await work.ask()
+    await work.look(busy=True)
     assert len(work.under_way) == 2
 
 
@@ -206,7 +241,7 @@ async def test_long_work_is_not_taken_for_waiting() -> None:
 async def test_what_operators_ask_is_always_answered(path: str) -> None:
     work = Work(at_once=1)
     await work.ask()
-    for _ in range(WAITING_MAX):
+    for _ in range(BURST):
         await work.ask()
     assert status(await work.ask()) == 503
     await work.ask(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx2
+import psutil
 from joserfc.jwk import Key
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -90,6 +92,15 @@ class Grounds:
             assert made.status_code == 201, made.text
             self.guests.append(made.json()["guest"])
             assert self.prefer(self.guests[-1], number % 100).status_code == 200
+
+    def pin(self, core: int, beside: int) -> None:
+        """From now on the server stays on one core and its databases on another."""
+        assert self.server.process is not None
+        for pid, where in ((self.server.process.pid, core), (self.postgres.pid, beside), (self.valkey.pid, beside)):
+            root = psutil.Process(pid)
+            for process in (root, *root.children(recursive=True)):
+                for thread in process.threads():
+                    os.sched_setaffinity(thread.id, {where})
 
     def _token(self, role: Role, surface: str, subject: str, permissions: Sequence[str] = ()) -> str:
         return mint(

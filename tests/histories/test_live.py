@@ -224,6 +224,7 @@ async def test_what_is_made_is_found_ten_thousand_times(trio: Trio, tell: Tell) 
 # ---------------------------------------------------------------- P6
 
 
+@pytest.mark.alone
 async def test_a_herd_costs_a_statement_a_process(trio: Trio, postgres_server: PostgresServer, tell: Tell) -> None:
     """Five hundred readers at once of a guest whose entry is gone, by PostgreSQL's own account of what it was asked."""
     (guest,) = await asyncio.to_thread(trio.make_guests, 1)
@@ -239,6 +240,7 @@ async def test_a_herd_costs_a_statement_a_process(trio: Trio, postgres_server: P
     assert any(cost.given_up == 0 for cost in costs)
 
 
+@pytest.mark.alone
 async def test_a_redis_that_comes_back_empty_does_not_flood_the_database(trio: Trio, tell: Tell) -> None:
     guests = await asyncio.to_thread(trio.make_guests, 200)
     trio.make_late((1.0, 0.03))  # so that reads of the database overlap at all
