@@ -143,7 +143,8 @@ class Settings(BaseSettings):
         ge=1,
         le=65536,
         description="Requests that a process works on at once while it is busy; more, up to 64, while those only wait "
-        "for a database. Others wait for a moment, then get 503 OVERLOADED. Reads that lie ready in memory do not count.",
+        "for a database. Others wait for a moment, then get 503 OVERLOADED. Reads that lie ready in memory do not "
+        "count.",
     )
     caller_rate: int = Field(
         default=200,
