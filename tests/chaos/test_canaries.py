@@ -17,7 +17,10 @@ import httpx2
 import pytest
 
 from prefs import telemetry
-from prefs.bootstrap import standard_catalogue
+from prefs.bootstrap import SystemClock, standard_catalogue
+from prefs.core import patches
+from prefs.core.entries import Scope, ScopeKind
+from prefs.core.errors import Fault
 from tests.chaos import faulty
 from tests.cli.served import Served, bearer
 from tests.servers import PostgresServer, ValkeyServer
@@ -227,3 +230,15 @@ def test_each_safeguard_is_needed(planted: str, said: tuple[str, ...]) -> None:
     told = line_of("debug", planted)
     assert tuple(word for word in ("cnry1", "cnry2", "cnry3") if word in told) == said
     assert telemetry.LINE_MAX < 1000
+
+
+def test_no_key_repeats_a_value_that_it_refuses() -> None:
+    """Every key of the catalogue by every wrong value, without a server."""
+    catalogue, now, refused = standard_catalogue(), SystemClock().now(), 0
+    for key in KEYS:
+        for value in wrong_values(f"{MARK}0"):
+            faults: list[Fault] = []
+            patches.read(catalogue, {key: value}, Scope(ScopeKind.PROFILE, ""), now, faults)
+            assert [fault for fault in faults if MARK in fault.detail] == [], (key, value)
+            refused += len(faults)
+    assert refused > len(KEYS) * 10
