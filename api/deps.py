@@ -18,6 +18,7 @@ from api.auth import Verifier
 from api.dpop import Proof
 from api.schemas import strict_json
 from api.schemas.bodies import Body, read_as
+from prefs.core import access
 from prefs.core.callers import Caller
 from prefs.core.errors import Fault, InvalidEdit, Unauthenticated, Unavailable
 from prefs.ports import Once, Traced
@@ -195,7 +196,9 @@ def once_of(caller: Caller, key: str, method: str, path: str, query: bytes, body
     for part in (method.encode(), path.encode(), query):
         said.update(len(part).to_bytes(4) + part)
     said.update(body)
-    return Once(f"{caller.role.value}:{caller.subject}", key, said.hexdigest())
+    # An answer that is kept is told again to whoever would get the same answer anew: the same sight of the same guest.
+    who = f"{access.standing(caller).value}:{caller.subject}@{caller.surface}/{caller.stay}"
+    return Once(who, key, said.hexdigest())
 
 
 async def get_if_match(

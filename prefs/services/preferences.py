@@ -128,7 +128,7 @@ class Preferences:
         known = {guest: guest_id(guest) for guest in guests}
         wanted = list(dict.fromkeys(known.values()))
         stays, read = await seen.stays_of(wanted), await seen.get_many(wanted)
-        if access.is_bound(caller):
+        if place and (access.is_bound(caller) or caller.stay):  # a reason at one property is none at another
             stays = {guest: [s for s in found if s.property == place] for guest, found in stays.items()}
         tied = {guest: access.relation(caller, guest, stays.get(guest, []), now) for guest in wanted}
         reachable = [guest for guest in wanted if access.allows(caller, Act.READ_PREFERENCES, tied[guest])]
