@@ -216,6 +216,7 @@ def measured(server: Served, seconds: float) -> OpenLoop:
 
 
 @pytest.mark.prove
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_p28_at_its_numbers(server: Served, capsys: pytest.CaptureFixture[str]) -> None:
     measured(server, 5)
