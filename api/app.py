@@ -21,15 +21,43 @@ from api.admission import Admission
 from api.allowance import Allowance, RateLimit, stop
 from api.auth import Verifier, load_keys
 from api.direct import DirectEdit
+from api.dpop import Proofs
 from api.hot import HotRead
 from api.issuers import Provider, providers_of
 from api.middleware import BodyLimit, Telemetry
-from api.routes import accesses, catalogue, consents, guests, history, operations, preferences, properties, stays
+from api.routes import (
+    accesses,
+    catalogue,
+    consents,
+    devices,
+    enrolment,
+    guests,
+    history,
+    operations,
+    preferences,
+    properties,
+    stays,
+)
 from api.schemas.document import describe
+from api.tokens import Signer
+from prefs import telemetry
 from prefs.bootstrap import House, open_house
+from prefs.core.errors import Unavailable
 from prefs.settings import Settings
 
-ROUTERS = (preferences, guests, consents, history, accesses, catalogue, properties, stays, operations)
+ROUTERS = (
+    preferences,
+    guests,
+    consents,
+    history,
+    accesses,
+    catalogue,
+    properties,
+    stays,
+    devices,
+    enrolment,
+    operations,
+)
 TICK_SECONDS = 1.0
 CROSS_ORIGIN_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CROSS_ORIGIN_HEADERS = (
@@ -41,6 +69,8 @@ EXPOSED_HEADERS = (
     *("Retry-After", "X-Request-ID"),
 )
 PREFLIGHT_KEPT_S = 600
+REVOCATIONS_SECONDS = 15
+_log = telemetry.logger("watch")
 _DOCS_FILES = Path(fastapi_offline.__file__).parent / "static"
 
 
@@ -91,6 +121,8 @@ def create_app(settings: Settings | None = None, house: House | None = None) -> 
     app.state.house = None
     app.state.public_url = settings.public_url.rstrip("/")
     app.state.allowance = Allowance(settings.caller_rate, settings.service_rate, settings.property_rate)
+    app.state.device_page = settings.device_page
+    app.state.issuer = settings.issuer
     app.hot = HotRead()
     if settings.origins:
         app.open_to(settings.origins)
@@ -104,6 +136,7 @@ def create_app(settings: Settings | None = None, house: House | None = None) -> 
         app.include_router(module.router)
     app.mount(operations.DOCS_FILES, StaticFiles(directory=_DOCS_FILES))
     errors.install(app)
+    app.add_exception_handler(enrolment.OAuthRefused, enrolment.on_refused)
     app.openapi = _described_once(app)  # type: ignore[method-assign]
     return app
 
@@ -139,7 +172,9 @@ def _life(settings: Settings, given: House | None) -> Callable[[Any], Any]:
             house.clock,
         )
         app.state.verifier = Verifier(keys, settings.issuer, settings.audience, providers=providers)
-        watch = Watch(providers)
+        app.state.signer = Signer(keys, settings.issuer, settings.audience)
+        app.state.proofs = Proofs()
+        watch = app.state.watch = Watch(providers, house, app.state.verifier)
         await watch.tick()
         app.state.house = house
         app.hot.open(
@@ -149,6 +184,7 @@ def _life(settings: Settings, given: House | None) -> Callable[[Any], Any]:
             house.witness,
             app.state.allowance,
             behind_tls=settings.behind_tls,
+            base=app.state.public_url,
         )
         settling = asyncio.create_task(_settle(app.state.allowance, house))
         _drain_on_signal(app)
@@ -169,11 +205,27 @@ def _life(settings: Settings, given: House | None) -> Callable[[Any], Any]:
 class Watch:
     """Looks at everything beyond this process that decides whose tokens count, once a second."""
 
-    def __init__(self, providers: Sequence[Provider]) -> None:
-        self._providers = providers
+    def __init__(self, providers: Sequence[Provider], house: House, verifier: Verifier) -> None:
+        self._providers, self._house, self._verifier = providers, house, verifier
+        self._read_at = float("-inf")
 
     async def tick(self) -> None:
-        await asyncio.gather(*(provider.tick() for provider in self._providers))
+        now = self._house.clock.now().timestamp()
+        looks = [provider.tick() for provider in self._providers]
+        if now >= self._read_at + REVOCATIONS_SECONDS:
+            looks.append(self._try_revocations(now))
+        await asyncio.gather(*looks)
+
+    async def _try_revocations(self, now: float) -> None:
+        self._read_at = now
+        try:
+            await self.read_revocations()
+        except Unavailable as gone:
+            _log.warning("revocations could not be read", reason=str(gone))
+
+    async def read_revocations(self) -> None:
+        """Take over what is revoked; a process cut off from the database goes by what it read last."""
+        self._verifier.revoke(await self._house.revocations.current())
 
     async def run(self) -> None:
         while True:

@@ -102,17 +102,22 @@ class Verifier:
         found = self._remembered.get(hashlib.sha256(token).digest())
         return found.caller if found and moment < found.until else None
 
-    def known_bound(self, token: bytes, proof: Proof, moment: float) -> Caller | None:
-        """The same for a bound token with its proof, which counts as used. Raises Unauthenticated for a wrong one."""
+    def known_bound(self, token: bytes, moment: float) -> Caller | None:
+        """The same for a bound token; nothing may be told before `prove`."""
+        found = self._bound.get(hashlib.sha256(token).digest())
+        return found.caller if found and moment < found.until else None
+
+    def prove(self, token: bytes, proof: Proof, moment: float) -> None:
+        """Use up the proof of a bound token that is known. Raises Unauthenticated for a wrong or used one."""
         digest = hashlib.sha256(token).digest()
         found = self._bound.get(digest)
-        if found is None or moment >= found.until:
-            return None
+        if found is None:
+            raise Unauthenticated("The token is not known any more.")
         self._proofs.check(proof, found.jkt, digest, moment)
-        return found.caller
 
-    def verify(self, token: str, now: datetime, proof: Proof | None = None) -> Caller:
-        """The caller of a token; with a proof it must be bound to the proof's key, without one to none."""
+    def verify(self, token: str, now: datetime, proof: Proof | None = None, *, proved: bool = False) -> Caller:
+        """The caller of a token; with a proof it must be bound to the proof's key, without one to none. `proved`: that
+        proof was found good for this very request, and is used up."""
         if len(token) > TOKEN_BYTES_MAX:
             raise Unauthenticated("The token is too long.")
         moment = now.timestamp()
@@ -132,7 +137,7 @@ class Verifier:
             if not found.jkt and proof is not None:
                 raise Unauthenticated("The token is not bound to a key: send it with the scheme Bearer.")
             self._remember(digest, found, generation)
-        if proof is not None:
+        if proof is not None and not proved:
             self._proofs.check(proof, found.jkt, digest, moment)
         return found.caller
 

@@ -15,7 +15,7 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 from starlette.exceptions import HTTPException
 
 from api.auth import Verifier
-from api.dpop import Proof
+from api.dpop import PROVED, Proof
 from api.schemas import strict_json
 from api.schemas.bodies import Body, read_as
 from prefs.core import access
@@ -24,9 +24,12 @@ from prefs.core.errors import Fault, InvalidEdit, Unauthenticated, Unavailable
 from prefs.ports import Once, Traced
 from prefs.services.accesses import Accesses
 from prefs.services.definitions import Definitions
+from prefs.services.devices import Devices
 from prefs.services.guests import Guests
+from prefs.services.links import StayLinks
 from prefs.services.preferences import Preferences
 from prefs.services.properties import Properties
+from prefs.services.revocations import Revocations
 from prefs.services.stays import Stays
 
 BODY_TYPES = ("application/json", "application/merge-patch+json")
@@ -78,6 +81,18 @@ async def get_definitions(house: House) -> Definitions:
     return house.definitions  # type: ignore[no-any-return]
 
 
+async def get_devices(house: House) -> Devices:
+    return house.devices  # type: ignore[no-any-return]
+
+
+async def get_links(house: House) -> StayLinks:
+    return house.links  # type: ignore[no-any-return]
+
+
+async def get_revocations(house: House) -> Revocations:
+    return house.revocations  # type: ignore[no-any-return]
+
+
 async def get_caller(
     request: Request, house: House, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> Caller:
@@ -88,12 +103,13 @@ async def get_caller(
         if scheme.lower() != "dpop" or not token:
             raise Unauthenticated("A bearer token is required.")
         proof = proof_of(request)
+    proved = PROVED in request.scope
     try:
-        caller = verifier.verify(token, house.clock.now(), proof)
+        caller = verifier.verify(token, house.clock.now(), proof, proved=proved)
     except Unauthenticated:
         if not await verifier.learn(token):
             raise
-        caller = verifier.verify(token, house.clock.now(), proof)
+        caller = verifier.verify(token, house.clock.now(), proof, proved=proved)
     request.app.state.allowance.admit(request.scope, caller)
     return caller
 
@@ -285,6 +301,9 @@ StaysDep = Annotated[Stays, Depends(get_stays)]
 PropertiesDep = Annotated[Properties, Depends(get_properties)]
 AccessesDep = Annotated[Accesses, Depends(get_accesses)]
 DefinitionsDep = Annotated[Definitions, Depends(get_definitions)]
+DevicesDep = Annotated[Devices, Depends(get_devices)]
+LinksDep = Annotated[StayLinks, Depends(get_links)]
+RevocationsDep = Annotated[Revocations, Depends(get_revocations)]
 
 # Every route under /v1 passes these two first, in this order.
 GUARDED = [Depends(get_caller), Depends(refuse_unknown_parameters)]

@@ -21,6 +21,7 @@ from joserfc.jwk import Key
 from api.keys import algorithm_of, published_key, registry_of
 from prefs.core.errors import Unauthenticated
 
+PROVED = "guestprefs.proved"  # key of the ASGI scope: the proof of this request was found good already
 PROOF_TYPE = "dpop+jwt"
 PROOF_BYTES_MAX = 4096
 WINDOW_SECONDS = 60  # how old a proof may be, and how far ahead a device's clock

@@ -23,6 +23,7 @@ STATUSES: Mapping[type[errors.PrefsError], int] = {
     errors.KeyConflict: 409,
     errors.IdentifierTaken: 409,
     errors.StayTaken: 409,
+    errors.LinkUsed: 409,
     errors.KeyReused: 422,
     errors.CatalogueInUse: 409,
     errors.CatalogueInvalid: 422,

@@ -12,10 +12,12 @@ from uuid_utils import uuid7
 
 from api.allowance import Allowance
 from api.auth import Verifier
+from api.dpop import PROVED, Proof
 from api.middleware import GIVEN_ID, HSTS, RawHeaders
 from api.prepared import LOCAL, PATH_END, PATH_START, ROUTE, SHARED, PreparedAnswer, name_of
 from api.schemas.representations import is_known
 from prefs import telemetry
+from prefs.core.errors import Unauthenticated
 from prefs.ports import Clock, Tiers
 from prefs.services.witness import Witness
 
@@ -24,6 +26,7 @@ PATH_LENGTH = len(PATH_START) + ID_LENGTH + len(PATH_END)
 VERSION_DIGITS_MAX = 15
 _GUEST = slice(len(PATH_START), len(PATH_START) + ID_LENGTH)
 _BEARER, _TOKEN = b"Bearer ", slice(len(b"Bearer "), None)
+_DPOP, _BOUND_TOKEN = b"DPoP ", slice(len(b"DPoP "), None)
 _PAST_COPIES = (b"no-cache", b"max-age=0")
 # Nothing of what these say is looked at here. A request that sends any header twice goes to the typed route as well,
 # where it is known which one counts.
@@ -48,9 +51,12 @@ class HotRead:
         allowance: Allowance,
         *,
         behind_tls: bool = False,
+        base: str = "",
     ) -> None:
+        """`base`: the address under which the service is reached, where requests do not tell."""
         self._tiers, self._clock, self._verifier, self._witness = tiers, clock, verifier, witness
         self._allowance, self._purses = allowance, allowance.purses
+        self._base = base
         self._strict: RawHeaders = [HSTS] if behind_tls else []
 
     def close(self) -> None:
@@ -71,11 +77,16 @@ class HotRead:
             return False
         authorization = given.get(b"authorization", b"")
         least = given.get(b"preferences-min-version", b"0")
-        if not authorization.startswith(_BEARER) or not least.isdigit() or len(least) > VERSION_DIGITS_MAX:
+        if not least.isdigit() or len(least) > VERSION_DIGITS_MAX:
             return False
 
         moment = self._clock.now().timestamp()
-        caller = self._verifier.known(authorization[_TOKEN], moment)
+        if authorization.startswith(_BEARER):
+            caller = self._verifier.known(authorization[_TOKEN], moment)
+        elif authorization.startswith(_DPOP):
+            caller = self._verifier.known_bound(authorization[_BOUND_TOKEN], moment)
+        else:
+            return False
         if caller is None:
             return False
 
@@ -94,6 +105,8 @@ class HotRead:
         if purse is None or not (purse.left > 0 or purse.fill(self._allowance.clock())):
             return False
         purse.left -= 1
+        if authorization.startswith(_DPOP) and not self._is_proved(scope, given, authorization, moment):
+            return False  # the typed route finds out why; what is proved here it need not prove again
 
         asked = given.get(b"x-request-id")
         known = given.get(b"if-none-match")
@@ -115,4 +128,15 @@ class HotRead:
 
         self._answered[status].count += 1
         self._seconds.observe(perf_counter() - started)
+        return True
+
+    def _is_proved(self, scope: Scope, given: dict[bytes, bytes], authorization: bytes, moment: float) -> bool:
+        """Whether the request proves the key of its token; a no is found again and told by the typed route."""
+        base = self._base or f"{scope['scheme']}://{given.get(b'host', b'').decode('latin-1')}"
+        proof = Proof(given.get(b"dpop", b"").decode("latin-1"), "GET", base + scope["path"])
+        try:
+            self._verifier.prove(authorization[_BOUND_TOKEN], proof, moment)
+        except Unauthenticated:
+            return False
+        scope[PROVED] = True
         return True

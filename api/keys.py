@@ -19,6 +19,7 @@ from prefs.core.callers import Role
 TOKEN_TYPE = "at+jwt"
 HEADER_BYTES_MAX = 4096
 DEMO_KEY = "demo-"  # so begins the id of a key that a demo made
+ALGORITHMS = ("Ed25519", "ES256", "RS256")
 PUBLISHED_MAX = 100  # keys of one provider
 RSA_BITS_MIN = 2048
 _PRIVATE_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})

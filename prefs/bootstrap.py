@@ -40,10 +40,13 @@ from prefs.migrations import migrate, schema_state
 from prefs.ports import Clock, Ledger, SharedCounts, Store, Tiers
 from prefs.services.accesses import Accesses
 from prefs.services.definitions import Definitions
+from prefs.services.devices import Devices
 from prefs.services.guests import Guests
 from prefs.services.ids import new_id
+from prefs.services.links import StayLinks
 from prefs.services.preferences import Preferences
 from prefs.services.properties import Properties
+from prefs.services.revocations import Revocations
 from prefs.services.stays import Stays
 from prefs.services.witness import Witness
 from prefs.settings import Settings
@@ -76,6 +79,9 @@ class House:
     properties: Properties
     accesses: Accesses
     witness: Witness
+    devices: Devices
+    links: StayLinks
+    revocations: Revocations
     counts: SharedCounts | None = None  # of requests, where processes share a cache
 
     async def close(self) -> None:
@@ -216,6 +222,9 @@ def furnish(store: Store, clock: Clock, ledger: Ledger | None = None) -> House:
         properties=Properties(store, definitions, witness),
         accesses=Accesses(store, definitions, clock, witness),
         witness=witness,
+        devices=Devices(store, clock, new_id, witness),
+        links=StayLinks(store, clock, new_id, witness),
+        revocations=Revocations(store, clock, witness),
     )
 
 

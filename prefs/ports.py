@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 from prefs.core.accesses import Access, Chained, Name, Recorded
 from prefs.core.changes import Change, Written
+from prefs.core.enrolment import Credential, Decide, Kind
 from prefs.core.entries import Document, Entry, Identifier, ScopeKind, Strength
+from prefs.core.revocations import Revocation
 from prefs.core.stays import Stay
 
 
@@ -169,11 +171,46 @@ class Tiers(Protocol):
         ...
 
 
+class Credentials(Protocol):
+    """Grants, devices and stay links, and what is revoked; durable as writes of `Store` are, and raising as they do."""
+
+    async def add(self, credential: Credential, now: datetime) -> bool:
+        """Store a new one; False when its id is taken. What has expired may be forgotten on the way."""
+        ...
+
+    async def get(self, kind: Kind, id: str) -> Credential | None:
+        """One as it is now; it may have expired."""
+        ...
+
+    async def of_property(
+        self, kind: Kind, property: str, now: datetime, limit: int, after: str = ""
+    ) -> list[Credential]:
+        """Those of a property that have not expired, by id, after the given one."""
+        ...
+
+    async def change[T](self, kind: Kind, id: str, apply: Decide[T]) -> T:
+        """Read, decide and save in one transaction under the lock of the one named, if it is there. `apply` is pure."""
+        ...
+
+    async def revoke(self, entries: Sequence[Revocation], now: datetime) -> None:
+        """Add to what is revoked, replacing an older entry for the same."""
+        ...
+
+    async def revocations(self, now: datetime) -> list[Revocation]:
+        """Everything that is revoked and could still be valid."""
+        ...
+
+
 class Store(Protocol):
     """Documents, history, facts and idempotency answers. Truth when it is SQL; every other store wraps or imitates it.
 
     A write that returns has been committed durably. A write that raises has left nothing behind.
     """
+
+    @property
+    def credentials(self) -> Credentials:
+        """What is kept of callers, in the same place."""
+        ...
 
     async def get(self, guest: str) -> Document | None:
         """The document at its newest committed version, None for an unknown guest."""

@@ -136,6 +136,12 @@ class Settings(BaseSettings):
         description="Address under which devices and guests reach the service, as https://prefs.hotel.example. "
         "Empty: as each request says, which is wrong behind a proxy that ends TLS.",
     )
+    device_page: str = Field(
+        default_factory=str,
+        pattern=r"^(https?://\S+)?$",
+        description="Page where staff types in the code that a new device shows; the device tells it. "
+        "Empty: the page that documents the API.",
+    )
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(default=1, ge=1, le=256, description="Server processes.")
     requests_at_once: int = Field(

@@ -1,5 +1,6 @@
-"""Tokens made by hand: for development, for a demo, and for a first device before an identity provider is there."""
+"""Tokens made and taken back by hand: for development, a demo, a first device before there is an identity provider."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,10 +10,14 @@ from joserfc.jwk import Key
 
 from api.auth import load_keys, mint
 from api.cli.console import CommandFault
-from prefs.bootstrap import SystemClock
+from prefs.bootstrap import SystemClock, open_house
 from prefs.core.access import surfaces_of
-from prefs.core.callers import Role
+from prefs.core.callers import Caller, Role
+from prefs.core.revocations import Revocable
 from prefs.settings import Settings
+
+VALUE_LENGTH_MAX = 200
+_OPERATOR = Caller("cli", Role.OPERATOR, "front_desk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +69,20 @@ def sign(key: Key, settings: Settings, bearer: Bearer, lifetime: timedelta) -> s
         stay=bearer.stay,
         permissions=bearer.permissions,
     )
+
+
+def revoke(settings: Settings, kind: Revocable, value: str) -> str:
+    """Take something back, and say from when on it is refused everywhere. Raises CommandFault."""
+    if not 0 < len(value) <= VALUE_LENGTH_MAX or not value.isascii() or not value.isprintable() or " " in value:
+        raise CommandFault(f"A {kind.value} is named by up to {VALUE_LENGTH_MAX} letters, digits and signs.")
+
+    return asyncio.run(taken_back(settings, kind, value))
+
+
+async def taken_back(settings: Settings, kind: Revocable, value: str) -> str:
+    house = await open_house(settings)
+    try:
+        told = await house.revocations.revoke(_OPERATOR, kind, value)
+    finally:
+        await house.close()
+    return f"The {kind.value} {value} is refused by every process from {told['effective_by']} on."

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import console, definitions, demo, doctor, first_start, ledger, running
+from api.cli import console, credentials, definitions, demo, doctor, first_start, ledger, running
 from api.cli.configuration import read_settings
 from api.cli.console import CommandFault, say
 from api.cli.credentials import Bearer, sign, signing_key
@@ -20,6 +20,7 @@ from api.openapi import document
 from prefs.bootstrap import SchemaState
 from prefs.core.callers import Role
 from prefs.core.errors import PrefsError
+from prefs.core.revocations import Revocable
 
 app = typer.Typer(
     name="guestprefs",
@@ -36,6 +37,8 @@ catalogue = typer.Typer(no_args_is_help=True, help="Check and apply definitions 
 app.add_typer(catalogue, name="catalogue")
 accesses = typer.Typer(no_args_is_help=True, help="Who saw special-category data and who administered what.")
 app.add_typer(accesses, name="ledger")
+tokens = typer.Typer(no_args_is_help=True, help="Take tokens back before their time.")
+app.add_typer(tokens, name="tokens")
 
 DataOption = Annotated[
     Path | None, typer.Option(help="Folder for database, keys and demo.json. (default: GUESTPREFS_DATA or ./data)")
@@ -131,6 +134,18 @@ def keys(
     target = path or read_settings(data=data).keys
     first_start.make_keys(target)
     say(f"Made a signing key in {target} (readable by you alone).")
+
+
+@tokens.command("revoke")
+def tokens_revoke(
+    kind: Annotated[Revocable, typer.Argument(help="What to take back.")],
+    value: Annotated[
+        str, typer.Argument(help="The token's jti, the subject (sub), the device (dev_...), or the link (lnk_...).")
+    ],
+    data: DataOption = None,
+) -> None:
+    """Refuse a token, all tokens of a subject so far, a device or a stay link, in every process within a minute."""
+    say(credentials.revoke(read_settings(data=data), kind, value))
 
 
 @catalogue.command("check")

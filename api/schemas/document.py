@@ -13,12 +13,15 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from api.schemas import catalogue, guests, preferences, problems, properties, stays
+from api.schemas import catalogue, enrolment, guests, preferences, problems, properties, stays
 
 _MODELS: tuple[type[BaseModel], ...] = (
     guests.GuestCreate,
     guests.GuestPatch,
     preferences.BatchRequest,
+    enrolment.GrantDecision,
+    enrolment.LinkCode,
+    enrolment.RevocationPut,
 )
 _SHAPES: tuple[dict[str, Any], ...] = (
     preferences.PATCH_SCHEMA,
@@ -26,6 +29,8 @@ _SHAPES: tuple[dict[str, Any], ...] = (
     properties.PROPERTY_SCHEMA,
     stays.STAY_SCHEMA,
     catalogue.DEFINITION_SCHEMA,
+    enrolment.ASK_SCHEMA,
+    enrolment.TOKEN_SCHEMA,
 )
 _REF = "#/components/schemas/{model}"
 _ANY_READ = (401, 403, 404, 422, 429, 503)
@@ -84,6 +89,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
         responses.pop("422", None)
         if path.startswith("/v1/"):
             for status in _ANY_READ if method == "get" else _ANY_WRITE:
+                responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+        elif path.startswith("/oauth/"):
+            for status in (413, 503) if "400" in responses else _ANY_WRITE if method == "post" else ():
                 responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
         elif path in ("/readyz", "/version"):
             responses["503"] = {"$ref": "#/components/responses/Problem503"}

@@ -104,7 +104,7 @@ def headers_of(status: int) -> dict[str, str]:
     """What a status owes its reader beside the document."""
     owed = {"cache-control": "no-store"}
     if status == 401:
-        owed["www-authenticate"] = 'Bearer realm="guestprefs"'
+        owed["www-authenticate"] = 'Bearer realm="guestprefs", DPoP algs="Ed25519 ES256 RS256"'
     if status == 503:
         owed["retry-after"] = str(RETRY_AFTER_SECONDS)
     return owed

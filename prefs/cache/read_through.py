@@ -60,6 +60,7 @@ class CachedStore:
         level: Freshness = Freshness.DEFAULT,
     ) -> None:
         self.inner = inner
+        self.credentials = inner.credentials  # nothing of a guest that a cache could tell
         self.clock = clock
         self._shared = shared
         self._local = local

@@ -51,6 +51,9 @@ class Act(StrEnum):
     CHANGE_PROPERTY = "change_property"
     READ_CATALOGUE = "read_catalogue"
     CHANGE_CATALOGUE = "change_catalogue"
+    ENROL_DEVICE = "enrol_device"
+    LINK_STAY = "link_stay"
+    REVOKE = "revoke"
 
 
 # ---- the tables ----
@@ -80,6 +83,9 @@ list_properties   property   -      -     -       theirs  any         any
 change_property   property   -      -     -       -       -           any
 read_catalogue    catalogue  any    any   any     any     any         any
 change_catalogue  catalogue  -      -     -       -       -           any
+enrol_device      property   -      -     -       theirs  -           any
+link_stay         guest      -      -     -       here    guests.all  guests.all
+revoke            register   -      -     -       -       -           any
 """
 
 # Where each may stand; a token that says otherwise is refused.

@@ -24,6 +24,11 @@ class Deed(StrEnum):
     PSEUDONYMISE = "ledger.pseudonymise"
     PRUNE = "ledger.prune"
     KEY_ROTATE = "key.rotate"
+    DEVICE_DECIDE = "device.decide"
+    DEVICE_REVOKE = "device.revoke"
+    LINK_MAKE = "link.make"
+    LINK_REVOKE = "link.revoke"
+    TOKEN_REVOKE = "token.revoke"
 
 
 class Outcome(StrEnum):

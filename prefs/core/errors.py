@@ -9,6 +9,7 @@ PrefsError
 │   ├── KeyConflict             a touched key changed after the base version
 │   ├── IdentifierTaken         the identifier already names another guest
 │   ├── StayTaken               the stay id already belongs to another guest or property
+│   ├── LinkUsed                a stay link lets in once, and did
 │   ├── KeyReused               an idempotency key came back with another request
 │   ├── CatalogueInUse          a catalogue change would orphan stored entries
 │   └── CatalogueInvalid        a definition file or body is wrong: file, key, field, reason
@@ -126,6 +127,12 @@ class StayTaken(Refused):
     """Raised when a stay id is put again for another guest or another property."""
 
     code = "STAY_TAKEN"
+
+
+class LinkUsed(Refused):
+    """Raised when a stay link is brought a second time: a new one has to be made."""
+
+    code = "LINK_USED"
 
 
 class KeyReused(Refused):

@@ -45,7 +45,7 @@ class Revoked:
     """Everything that is revoked at one moment. Equal lists make equal objects, so that no change is seen as one."""
 
     def __init__(self, entries: Iterable[Revocation] = ()) -> None:
-        self._entries = frozenset(entries)
+        self._entries = frozenset(entry for entry in entries if entry.value)
         named: dict[Revocable, set[str]] = {kind: set() for kind in Revocable}
         self._subjects: dict[str, float] = {}
         for entry in self._entries:

@@ -14,11 +14,12 @@ from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import IdentifierTaken, KeyReused, NotFound, Refused, StayTaken
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Found, Lodging, Lookup, Once, Record, Usage
+from prefs.ports import Apply, Clock, Credentials, Found, Lodging, Lookup, Once, Record, Usage
 from prefs.store import records
 from prefs.store.documents import usage_order
 from prefs.store.facts import OPEN
 from prefs.store.json_text import dump, load, plain
+from prefs.store.memory_credentials import MemoryCredentials
 from prefs.store.replays import KEPT
 
 
@@ -59,6 +60,7 @@ class MemoryStore:
         self._properties: dict[str, Record] = {}
         self._extensions: dict[str, Record] = {}
         self._extension_version = 0
+        self.credentials: Credentials = MemoryCredentials()
 
     # ------------------------------------------------------------ guests
 

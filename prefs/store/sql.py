@@ -12,8 +12,9 @@ from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import NotFound, PrefsError, SchemaOutdated, StoreUnavailable
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Found, Lodging, Lookup, Once, Record, Usage
+from prefs.ports import Apply, Clock, Credentials, Found, Lodging, Lookup, Once, Record, Usage
 from prefs.store import documents, facts, reads, replays
+from prefs.store.credentials import SqlCredentials
 from prefs.store.edits import Edit, NeedsLock, statement, write_sqlite
 from prefs.store.engines import Runner, Unit, parse, sqlite_path
 from prefs.store.remembered import Remembered
@@ -33,6 +34,7 @@ class SqlStore:
         self._clock = clock
         self._claims = 0
         self._remembered = Remembered()
+        self.credentials: Credentials = SqlCredentials(runner)
 
     @classmethod
     async def open(cls, url: str, clock: Clock) -> Self:

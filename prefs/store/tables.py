@@ -31,7 +31,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 from sqlmodel import Field, SQLModel
 
-REVISION = "0002"  # the newest migration; a store on an older schema does not open
+REVISION = "0003"  # the newest migration; a store on an older schema does not open
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -246,6 +246,31 @@ class ExtensionVersionRow(Row, table=True):
     version: int
 
 
+class CredentialRow(Row, table=True):
+    """Devices, the grants they enrol by, and stay links. `body` holds what is said of each, and digests of secrets."""
+
+    __tablename__ = "credential"
+    __table_args__ = (Index(None, "kind", "property", "id"), Index(None, "expires_at"), Index(None, "guest_id"))
+
+    kind: str = Field(primary_key=True, sa_type=KEY)
+    id: str = Field(primary_key=True, sa_type=KEY)
+    property: str = Field(sa_type=KEY)
+    guest_id: str | None = Field(sa_column=Column(KEY, ForeignKey("guest.id", ondelete="CASCADE"), nullable=True))
+    body: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    expires_at: datetime = Field(sa_type=Instant)
+
+
+class RevocationRow(Row, table=True):
+    """Tokens, subjects, devices and links that were taken back before their time."""
+
+    __tablename__ = "revocation"
+
+    kind: str = Field(primary_key=True, sa_type=KEY)
+    value: str = Field(primary_key=True, sa_type=KEY)
+    at: datetime = Field(sa_type=Instant)
+    until: datetime = Field(sa_type=Instant)
+
+
 class IdempotencyRow(Row, table=True):
     """The first answer to a request, by caller and key; `answer` is null only inside the transaction that writes it."""
 
@@ -313,3 +338,5 @@ EXTENSION_VERSION = table("extension_version")
 IDEMPOTENCY = table("idempotency")
 LEDGER = table("ledger")
 LEDGER_NAME = table("ledger_name")
+CREDENTIAL = table("credential")
+REVOCATION = table("revocation")

@@ -93,6 +93,9 @@ def path_of(operation: Operation, world: World, guest: str | None = None) -> str
         key=DRINK,
         property=PROPERTY,
         stay=world.stay,
+        user_code="BBBB-BBBB",
+        device="dev_1",
+        link="lnk_1",
     )
 
 
@@ -110,6 +113,10 @@ def body_of(operation: Operation, world: World) -> Any:
             return DEFINITION
         case "put_property":
             return {"name": "Dallas Downtown", "time_zone": "UTC"}
+        case "decide_device_grant":
+            return {"property": PROPERTY, "approve": True}
+        case "revoke":
+            return {"kind": "token", "value": "0199d0f0c1a27cc0a4c3f1f2b6a7d0ff"}
         case "put_stay":
             return {
                 "guest": world.guest,
@@ -129,6 +136,8 @@ def params_of(operation: Operation) -> dict[str, Any]:
 def entitled(front: Front, operation: Operation, world: World) -> str:
     """A token of somebody who may do this."""
     if operation.id in ("put_property", "delete_property", "list_properties", "put_definition", "delete_definition"):
+        return front.operator()
+    if "device" in operation.id or operation.id == "revoke":
         return front.operator()
     identifying = operation.id in ("add_identifier", "remove_identifier")
     return front.guest(world.guest) if operation.of_a_guest and not identifying else front.service()

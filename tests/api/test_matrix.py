@@ -104,7 +104,14 @@ def without_permission(line: Line, asker: Asker) -> bool:
 
 def outside(line: Line, asker: Asker) -> bool:
     """The hotel that requests are about is another's business."""
+    if line.operation == "list_devices":
+        return asker.name == "staff elsewhere"
     return line.operation == "get_property" and asker.name in ("staff elsewhere", "device elsewhere")
+
+
+def over(line: Line, asker: Asker, state: str) -> bool:
+    """Nobody is let into a stay that is over."""
+    return line.operation == "make_stay_link" and line.expected[asker.role] == 201 and state == "departed"
 
 
 # ---- the walk ----
@@ -140,7 +147,7 @@ async def walk(stage: Stage, line: Line) -> list[str]:
             expected = expected_of(line, asker, state)
             if without_permission(line, asker):
                 expected = 403
-            elif outside(line, asker):
+            elif outside(line, asker) or over(line, asker, state):
                 expected = 404
             status = response.status_code
             if line.whose == "batch":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -193,6 +194,23 @@ async def test_a_flood_of_unknown_key_ids_asks_once_in_ten_seconds(
     server.asked.clear()
     await flood(front, clock, server, seconds=60, a_second=10)
     assert 1 <= len(server.asked) <= 6
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(600)
+async def test_a_thousand_unknown_key_ids_a_second_ask_no_more_often(
+    front: Front, clock: StandingClock, server: KeyServer
+) -> None:
+    server.asked.clear()
+    _, payload, signature = signed(new_key("stranger"), server.issuer, clock).split(".")
+    for second in range(30):
+        clock.pass_by(timedelta(seconds=1))
+        for number in range(1000):
+            head = {"alg": "Ed25519", "typ": "at+jwt", "kid": f"{second}-{number}"}
+            forged = base64.urlsafe_b64encode(json.dumps(head).encode()).decode().rstrip("=")
+            assert await status(front, f"{forged}.{payload}.{signature}") == 401
+        assert await status(front, signed(server.keys[0], server.issuer, clock)) == 200
+    assert 1 <= len(server.asked) <= 3
 
 
 async def test_asking_without_a_limit_would_be_found(

@@ -26,7 +26,10 @@ from prefs.settings import Settings
 from tests.cli.served import guestprefs, guestprefs_process
 from tests.servers import free_port
 
-COMMANDS = ("serve", "migrate", "seed", "token", "keys", "catalogue", "ledger", "openapi", "doctor", "version")
+COMMANDS = (
+    *("serve", "migrate", "seed", "token", "tokens", "keys", "catalogue"),
+    *("ledger", "openapi", "doctor", "version"),
+)
 
 
 @pytest.fixture

@@ -14,17 +14,19 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
+from prefs.core.enrolment import Changes, Credential, Kind
 from prefs.core.entries import Identifier
 from prefs.core.errors import Refused, SchemaOutdated, StoreUnavailable
+from prefs.core.revocations import Revocable, Revocation
 from prefs.migrations import migrate
-from prefs.ports import Lookup, Once, Store
+from prefs.ports import Credentials, Lookup, Once, Store
 from prefs.store.engines import Outcome, parse, sqlite_engine, wal_safe
 from prefs.store.runners import PATIENCE_SLICES
 from prefs.store.sql import PURGE_EVERY, SqlStore
 from prefs.store.waiting import SLICE_S
 from tests.servers import PostgresServer
 from tests.store.conftest import Place
-from tests.store.samples import SetClock, born, document, entry, identify, name, newborn, put, stay
+from tests.store.samples import NOW, SetClock, born, document, entry, identify, name, newborn, put, stay
 
 type Call = Callable[[Store], Awaitable[object]]
 
@@ -44,6 +46,9 @@ READS: dict[str, Call] = {
     "guests_with": lambda store: store.guests_with("bed.type", 10),
     "guests": lambda store: store.guests(10),
     "ping": lambda store: store.ping(),
+    "credentials.get": lambda store: store.credentials.get(Kind.LINK, "lnk_1"),
+    "credentials.of_property": lambda store: store.credentials.of_property(Kind.DEVICE, "htl_1", NOW, 10),
+    "credentials.revocations": lambda store: store.credentials.revocations(NOW),
 }
 WRITES: dict[str, Call] = {
     "create": lambda store: store.create(newborn(name("gst")), Once("caller", name("key"), "f")),
@@ -53,12 +58,19 @@ WRITES: dict[str, Call] = {
     "put_property": lambda store: store.put_property("htl_1", {}),
     "delete_property": lambda store: store.delete_property("htl_1"),
     "put_extension": lambda store: store.put_extension("spa.oil", {}),
+    "credentials.add": lambda store: store.credentials.add(Credential(Kind.LINK, name("lnk"), {}, NOW), NOW),
+    "credentials.change": lambda store: store.credentials.change(
+        Kind.LINK, "lnk_1", lambda found: Changes(found, [Credential(Kind.LINK, "lnk_1", {}, NOW)])
+    ),
+    "credentials.revoke": lambda store: store.credentials.revoke([Revocation(Revocable.TOKEN, "1", NOW, NOW)], NOW),
 }
 ALL = READS | WRITES
 
 
 def test_every_method_of_the_port_is_tried() -> None:
-    methods = {member for member in vars(Store) if not member.startswith("_")}
+    methods = {name for name, member in vars(Store).items() if not name.startswith("_") and callable(member)}
+
+    methods |= {f"credentials.{name}" for name in vars(Credentials) if not name.startswith("_")}
 
     assert set(ALL) | {"close"} == methods
 
