@@ -22,6 +22,7 @@ class Watched:
 
     def __init__(self, inner: Store) -> None:
         self.inner = inner
+        self.credentials = inner.credentials
         self.calls: Counter[str] = Counter()
         self.asked: list[tuple[str, Any]] = []
         self.gone = False
