@@ -23,9 +23,11 @@ from prefs.core.callers import Caller
 from prefs.core.errors import Fault, InvalidEdit, Unauthenticated, Unavailable
 from prefs.ports import Once, Traced
 from prefs.services.accesses import Accesses
+from prefs.services.consents import Consents
 from prefs.services.definitions import Definitions
 from prefs.services.devices import Devices
 from prefs.services.guests import Guests
+from prefs.services.invitations import Invitations
 from prefs.services.links import StayLinks
 from prefs.services.preferences import Preferences
 from prefs.services.properties import Properties
@@ -63,6 +65,14 @@ async def get_preferences(house: House) -> Preferences:
 
 async def get_guests(house: House) -> Guests:
     return house.guests  # type: ignore[no-any-return]
+
+
+async def get_consents(house: House) -> Consents:
+    return house.consents  # type: ignore[no-any-return]
+
+
+async def get_invitations(house: House) -> Invitations:
+    return house.invitations  # type: ignore[no-any-return]
 
 
 async def get_stays(house: House) -> Stays:
@@ -189,6 +199,14 @@ def body_of[T: Body](model: type[T]) -> Callable[..., Awaitable[T]]:
     return parsed
 
 
+def optional_body_of[T: Body](model: type[T]) -> Callable[..., Awaitable[T]]:
+    async def parsed(request: Request) -> T:
+        given = await request.body()
+        return read_as(model, await read_body(request) if given else {})
+
+    return parsed
+
+
 async def get_once(
     request: Request,
     caller: Annotated[Caller, Depends(get_caller)],
@@ -297,6 +315,8 @@ KeysDep = Annotated[list[str] | None, Depends(get_keys)]
 ObjectDep = Annotated[dict[str, Any], Depends(read_object)]
 PreferencesDep = Annotated[Preferences, Depends(get_preferences)]
 GuestsDep = Annotated[Guests, Depends(get_guests)]
+ConsentsDep = Annotated[Consents, Depends(get_consents)]
+InvitationsDep = Annotated[Invitations, Depends(get_invitations)]
 StaysDep = Annotated[Stays, Depends(get_stays)]
 PropertiesDep = Annotated[Properties, Depends(get_properties)]
 AccessesDep = Annotated[Accesses, Depends(get_accesses)]

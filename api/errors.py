@@ -58,7 +58,7 @@ def _particulars(error: errors.PrefsError) -> tuple[list[dict[str, Any]], dict[s
     """What this class of error says beyond its sentence: the faults, and members of its own."""
     match error:
         case errors.InvalidEdit():
-            return [_shown(fault) for fault in error.faults], {}
+            return [_shown(fault) for fault in error.faults], _invitations(error)
         case errors.CatalogueInvalid():
             return [{"pointer": _pointer_of(error.field), "code": error.code, "detail": error.reason}], {}
         case errors.VersionMoved():
@@ -75,6 +75,19 @@ def _particulars(error: errors.PrefsError) -> tuple[list[dict[str, Any]], dict[s
         case errors.CatalogueInUse():
             return [], {"counts": error.counts}
     return [], {}
+
+
+def _invitations(error: errors.InvalidEdit) -> dict[str, Any]:
+    """Where and with what body the caller may invite the guest to consent; nothing for who may not."""
+    offered = [
+        {
+            "method": "POST",
+            "href": f"/v1/guests/{one.guest}/consent-invitations",
+            "body": {"purpose": one.purpose, "keys": list(one.keys)},
+        }
+        for one in error.invitable
+    ]
+    return {"invitations": offered} if offered else {}
 
 
 def _shown(fault: errors.Fault) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -27,6 +27,7 @@ from prefs.cache.read_through import CachedStore, cached, embedded
 from prefs.cache.sealing import KEY_BYTES
 from prefs.core.accesses import Access, Deed, Outcome
 from prefs.core.catalogue import Catalogue
+from prefs.core.consents import Terms
 from prefs.core.errors import SchemaOutdated, Unavailable
 from prefs.definitions import load_folder, load_standard
 from prefs.ledger.chained import ChainedLedger
@@ -39,10 +40,12 @@ from prefs.migrations import SchemaState as SchemaState
 from prefs.migrations import migrate, schema_state
 from prefs.ports import Clock, Ledger, SharedCounts, Store, Tiers
 from prefs.services.accesses import Accesses
+from prefs.services.consents import Consents
 from prefs.services.definitions import Definitions
 from prefs.services.devices import Devices
 from prefs.services.guests import Guests
 from prefs.services.ids import new_id
+from prefs.services.invitations import Invitations
 from prefs.services.links import StayLinks
 from prefs.services.preferences import Preferences
 from prefs.services.properties import Properties
@@ -75,6 +78,8 @@ class House:
     definitions: Definitions
     preferences: Preferences
     guests: Guests
+    consents: Consents
+    invitations: Invitations
     stays: Stays
     properties: Properties
     accesses: Accesses
@@ -95,7 +100,7 @@ async def open_house(settings: Settings, clock: Clock | None = None) -> House:
     """Open the store and furnish the house. Raises SchemaOutdated rather than work on an old schema."""
     clock = clock or SystemClock()
     store = await open_store(settings, clock)
-    house = furnish(store, clock, open_ledger(settings, clock))
+    house = furnish(store, clock, open_ledger(settings, clock), terms_of(settings))
     return replace(house, counts=RedisCounts(settings.redis_url)) if settings.shares_a_cache else house
 
 
@@ -134,6 +139,19 @@ async def prune_ledger(settings: Settings, before: datetime, *, dry: bool) -> in
     finally:
         await ledger.close()
         await rows.close()
+
+
+def terms_of(settings: Settings) -> Terms:
+    """Under which terms guests are asked for consents here."""
+    return Terms(
+        controller=settings.controller,
+        contact=settings.controller_contact,
+        notice=settings.notice,
+        notice_version=settings.notice_version,
+        notice_url=settings.notice_url,
+        jurisdiction=settings.jurisdiction,
+        term=timedelta(days=settings.consent_days),
+    )
 
 
 async def open_store(settings: Settings, clock: Clock) -> Store:
@@ -205,19 +223,23 @@ async def shared_cache_answers(settings: Settings) -> bool:
         await lines.close()
 
 
-def furnish(store: Store, clock: Clock, ledger: Ledger | None = None) -> House:
+def furnish(store: Store, clock: Clock, ledger: Ledger | None = None, terms: Terms = Terms()) -> House:  # noqa: B008 - a frozen value
     """Every service over a store that is already open; without a ledger, one in this process's memory."""
     ledger = ledger or MemoryLedger()
     witness = Witness(ledger, clock)
     definitions = Definitions(store, standard_catalogue(), clock, new_id, witness)
     tiers = store if isinstance(store, CachedStore) else None
+    guests = Guests(store, definitions, clock, new_id, witness, tiers)
+    consents = Consents(guests, terms)
     return House(
         store=store,
         tiers=tiers,
         clock=clock,
         definitions=definitions,
         preferences=Preferences(store, definitions, clock, new_id, witness),
-        guests=Guests(store, definitions, clock, new_id, witness, tiers),
+        guests=guests,
+        consents=consents,
+        invitations=Invitations(consents),
         stays=Stays(store, definitions, clock),
         properties=Properties(store, definitions, witness),
         accesses=Accesses(store, definitions, clock, witness),

@@ -13,6 +13,7 @@ from prefs.core.accesses import Access, Chained, Name, Recorded
 from prefs.core.changes import Change, Written
 from prefs.core.enrolment import Credential, Decide, Kind
 from prefs.core.entries import Document, Entry, Identifier, ScopeKind, Strength
+from prefs.core.papers import Papers
 from prefs.core.revocations import Revocation
 from prefs.core.stays import Stay
 
@@ -32,6 +33,10 @@ class Past(Protocol):
 
     def at(self, version: int) -> Change | None:
         """The change that made `version`, or None."""
+        ...
+
+    def papers(self) -> Papers:
+        """What lies beside the document, expired invitations and waiting values included."""
         ...
 
 
@@ -233,10 +238,18 @@ class Store(Protocol):
 
         `apply` is pure and gets the newest document (its version still the old one) and its past; the document it
         returns carries the version one higher. A `change` of None means nothing changed: nothing is saved and the
-        version stays. With `once`: the same key and fingerprint again returns the first answer (`replayed`, nothing
-        applied), also under concurrent duplicates, for 24 hours. Raises NotFound for an unknown guest, KeyReused,
-        IdentifierTaken, and whatever `apply` raises (after rolling back).
+        version stays; papers that it brings are saved alone. With `once`: the same key and fingerprint again returns
+        the first answer (`replayed`, nothing applied), also under concurrent duplicates, for 24 hours. Raises NotFound
+        for an unknown guest, KeyReused, IdentifierTaken, and whatever `apply` raises (after rolling back).
         """
+        ...
+
+    async def papers(self, guest: str) -> Papers:
+        """What lies beside the document; nothing for an unknown guest."""
+        ...
+
+    async def drop_waiting(self, until: datetime, limit: int) -> int:
+        """Forget imported values whose time to wait was over by then, `limit` at most; says how many. For retention."""
         ...
 
     async def history(self, guest: str, limit: int, before: int | None = None) -> list[Change]:

@@ -129,6 +129,39 @@ class Settings(BaseSettings):
     oidc_token_seconds: int = Field(
         default=600, ge=60, le=86400, description="Longest lifetime (exp - iat) of a provider's token, in seconds."
     )
+    controller: str = Field(
+        default="The operator of this service",
+        min_length=1,
+        max_length=200,
+        description="Who is responsible for guests' data, as consent receipts name them.",
+    )
+    controller_contact: str = Field(
+        default_factory=str,
+        max_length=200,
+        description="Where guests reach them about their data: an address or a URL.",
+    )
+    notice: str = Field(
+        default="privacy-notice",
+        min_length=1,
+        max_length=80,
+        description="Name of the privacy notice guests are shown.",
+    )
+    notice_version: str = Field(
+        default="1.0",
+        pattern=r"^\d{1,4}\.\d{1,4}$",
+        description="Its version, major.minor. After a new major version guests are asked again; until then what they "
+        "consented to holds.",
+    )
+    notice_url: str = Field(default_factory=str, max_length=400, description="Where the notice can be read.")
+    jurisdiction: str = Field(
+        default_factory=str, max_length=80, description="Law that consents are given under, such as EU."
+    )
+    consent_days: int = Field(
+        default=730,
+        ge=1,
+        le=3650,
+        description="Days that a consent holds unless it is renewed; then it counts as none.",
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     public_url: str = Field(
         default_factory=str,

@@ -30,6 +30,7 @@ MODULE_LINES_MAX = 400
 REASONS: dict[str, str] = {
     "prefs/ports.py": "every port and its promises on one page",
     "tests/test_house.py": "one list of rules, each beside the test that it can fail",
+    "prefs/core/access.py": "the tables that decide stand together, so that a reader sees all of them at once",
 }
 
 # Routes whose answer is ready-made text or bytes, so that there is no model to declare.

@@ -50,7 +50,7 @@ async def _make_guest(house: House, guest: DemoGuest) -> None:
     await guests.create(OPERATOR, guest.display_name, [{"system": SYSTEM, "id": guest.external_id}])
     themselves = Caller(subject=guest.id, role=Role.GUEST, surface="guest_app")
     for purpose in guest.consents:
-        await house.guests.grant_consent(themselves, guest.id, purpose)
+        await house.consents.give(themselves, guest.id, purpose)
     await house.preferences.patch(themselves, guest.id, PROFILE, as_received(guest.preferences))
 
 

@@ -13,11 +13,14 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from api.schemas import catalogue, enrolment, guests, preferences, problems, properties, stays
+from api.schemas import catalogue, consents, enrolment, guests, preferences, problems, properties, stays
 
 _MODELS: tuple[type[BaseModel], ...] = (
     guests.GuestCreate,
     guests.GuestPatch,
+    consents.ConsentGiven,
+    consents.InvitationMade,
+    consents.InvitationReply,
     preferences.BatchRequest,
     enrolment.GrantDecision,
     enrolment.LinkCode,
@@ -56,10 +59,12 @@ Every error is a problem document (RFC 9457) whose `code` programs may branch on
 Times are RFC 3339 in UTC. Nothing on this page is loaded from elsewhere."""
 
 
-def takes(schema: str, example: Mapping[str, Any], media: str = "application/json") -> dict[str, Any]:
+def takes(
+    schema: str, example: Mapping[str, Any], media: str = "application/json", *, required: bool = True
+) -> dict[str, Any]:
     """`openapi_extra` of an operation whose body we read ourselves."""
     body = {"schema": {"$ref": _REF.format(model=schema)}, "example": dict(example)}
-    return {"requestBody": {"required": True, "content": {media: body}}}
+    return {"requestBody": {"required": required, "content": {media: body}}}
 
 
 def answers(

@@ -43,6 +43,27 @@ class Consent(TypedDict):
     granted_at: str
     actor: str
     surface: str
+    expires_at: NotRequired[str]
+    receipt: NotRequired[int]
+
+
+@with_config(FORBID)
+class Erased(TypedDict):
+    """What went with a withdrawn consent, and the version of the receipt that says so."""
+
+    purpose: str
+    keys: list[str]
+    entries: int
+    waiting: int
+    receipt: int | None
+
+
+@with_config(FORBID)
+class LetIn(TypedDict):
+    """Imported values that waited for a consent: `keys` are entries now, `dropped` the catalogue takes no more."""
+
+    keys: list[str]
+    dropped: list[str]
 
 
 @with_config(FORBID)
@@ -82,6 +103,9 @@ class Guest(TypedDict):
     identifiers: NotRequired[list[Identifier]]
     consents: NotRequired[list[Consent]]
     effective_by: NotRequired[str]
+    erased: NotRequired[Erased]
+    imported: NotRequired[LetIn]
+    declined: NotRequired[int]
     entries: dict[str, dict[str, list[Entry]]]
 
 

@@ -127,12 +127,14 @@ class Warning(TypedDict):
 
 @with_config(FORBID)
 class Edited(TypedDict):
-    """The guest's version after the edit, and every touched key as it applies now."""
+    """The guest's version after the edit, and every touched key as it applies now. Imported keys that wait for the
+    guest's consent are named in `waiting_for_consent` and stored nowhere else."""
 
     guest: str
     version: int
     preferences: dict[str, Preference]
     warnings: list[Warning]
+    waiting_for_consent: NotRequired[list[str]]
 
 
 @with_config(FORBID)

@@ -62,6 +62,21 @@ class TakenIdentifier(TypedDict):
 
 
 @with_config(ConfigDict(extra="forbid"))
+class InvitationBody(TypedDict):
+    purpose: str
+    keys: list[str]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class InvitationOffer(TypedDict):
+    """The call that asks the guest for the consent which was missing."""
+
+    method: str
+    href: str
+    body: InvitationBody
+
+
+@with_config(ConfigDict(extra="forbid"))
 class Problem(TypedDict):
     type: str
     title: str
@@ -74,6 +89,7 @@ class Problem(TypedDict):
     current_version: NotRequired[int]
     identifier: NotRequired[TakenIdentifier]
     counts: NotRequired[dict[str, int]]
+    invitations: NotRequired[list[InvitationOffer]]
 
 
 def title_of(status: int) -> str:

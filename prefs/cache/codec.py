@@ -126,13 +126,23 @@ def _entry_of(data: Sequence[Any]) -> Entry:
     )
 
 
+def _consent(consent: Consent) -> list[Any]:
+    given = [consent.purpose, consent.granted_at, consent.actor, consent.surface]
+    return [*given, consent.expires_at, consent.notice, consent.method, consent.receipt]
+
+
+def _consent_of(data: Sequence[Any]) -> Consent:
+    purpose, at, actor, surface, expires, notice, method, receipt = data
+    return Consent(purpose, _moment(at), actor, surface, _maybe(expires), notice, method, receipt)
+
+
 def _document(document: Document) -> list[Any]:
     return [
         document.guest,
         document.version,
         [_entry(entry) for entry in document.entries],
         [[identifier.system, identifier.id] for identifier in document.identifiers],
-        [[c.purpose, c.granted_at, c.actor, c.surface] for c in document.consents],
+        list(map(_consent, document.consents)),
         document.display_name,
         document.created_at,
         document.updated_at,
@@ -146,7 +156,7 @@ def _document_of(data: Sequence[Any]) -> Document:
         version,
         tuple(map(_entry_of, entries)),
         tuple(Identifier(system, id) for system, id in identifiers),
-        tuple(Consent(purpose, _moment(at), actor, surface) for purpose, at, actor, surface in consents),
+        tuple(map(_consent_of, consents)),
         display_name,
         _maybe(created),
         _maybe(updated),

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +30,7 @@ from prefs.cache.shared import SharedTier
 from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import StoreUnavailable
+from prefs.core.papers import Papers
 from prefs.core.stays import Stay
 from prefs.ports import Apply, Clock, Committed, Found, Lookup, Once, Record, Store, Traced, Usage
 
@@ -280,6 +281,12 @@ class CachedStore:
             strict=strict,
             refuse=refuse,
         )
+
+    async def papers(self, guest: str) -> Papers:
+        return await self.inner.papers(guest)
+
+    async def drop_waiting(self, until: datetime, limit: int) -> int:
+        return await self.inner.drop_waiting(until, limit)
 
     async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
         await self._fenced([STAYS + ":" + stay.guest], lambda: self.inner.put_live(stay, entries, cleared))

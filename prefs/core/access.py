@@ -42,6 +42,12 @@ class Act(StrEnum):
     READ_GUEST = "read_guest"
     RENAME_GUEST = "rename_guest"
     CONSENT = "consent"
+    READ_CONSENTS = "read_consents"
+    INVITE = "invite"
+    READ_INVITATIONS = "read_invitations"
+    ANSWER_INVITATION = "answer_invitation"
+    READ_IMPORTS = "read_imports"
+    DECLINE_IMPORTS = "decline_imports"
     CREATE_GUEST = "create_guest"
     IDENTIFY_GUEST = "identify_guest"
     READ_STAY = "read_stay"
@@ -73,7 +79,13 @@ read_history      guest      self   -     -       here    guests.all  guests.all
 read_access_log   guest      self   -     -       -       -           -
 read_guest        guest      self   self  here    here    guests.all  guests.all
 rename_guest      guest      self   -     -       -       guests.all  guests.all
-consent           guest      self   self  -       -       guests.all  -
+consent           guest      self   self  -       here    guests.all  -
+read_consents     guest      self   self  -       -       guests.all  guests.all
+invite            guest      -      -     -       here    guests.all  -
+read_invitations  guest      self   self  -       here    guests.all  -
+answer_invitation guest      self   self  -       -       -           -
+read_imports      guest      self   -     -       -       guests.all  -
+decline_imports   guest      self   -     -       -       -           -
 create_guest      register   -      -     -       -       guests.all  guests.all
 identify_guest    register   -      -     -       -       guests.all  guests.all
 read_stay         guest      self   self  here    here    guests.all  guests.all

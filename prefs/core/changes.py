@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from prefs.core.entries import Document, Entry
+from prefs.core.papers import Papers
 
 
 class Action(StrEnum):
@@ -51,10 +52,21 @@ class Coherence(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Erasure:
+    """Values that go for good: earlier changes in the form in which they stay, and the keys whose values no answer that
+    was kept for a repeat may hold any more."""
+
+    changes: tuple[Change, ...] = ()
+    keys: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What a write decided: the document it leaves and the change that led there; None where nothing changed.
 
     `answer` is JSON data the caller is told; it is kept with the idempotency key so that a repeat hears it again.
+    `papers` is all that lies beside the document from now on, also without a change of it; None leaves them as they
+    are. With an `erasure`, values go from where they were kept before.
     """
 
     document: Document
@@ -62,3 +74,5 @@ class Written:
     answer: dict[str, object]
     replayed: bool = False
     coherence: Coherence = Coherence.WHOLE
+    papers: Papers | None = None
+    erasure: Erasure | None = None

@@ -5,6 +5,7 @@ Effective preferences have their own views; here it is the entries themselves. H
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from prefs.core import values
@@ -91,12 +92,13 @@ def show_entries(
 
 
 def show_document(
-    catalogue: Catalogue, document: Document, sight: Sight, places: frozenset[Scope] | None = None
+    catalogue: Catalogue, document: Document, sight: Sight, at: datetime, places: frozenset[Scope] | None = None
 ) -> Mapping[str, Any]:
-    """Entries by scope and key, in catalogue order."""
+    """Entries by scope and key, in catalogue order, as the guest's consents allow at this moment."""
+    purposes = document.purposes_at(at)
     scopes: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for definition in catalogue:
         for entry in document.of(definition.key):
-            for shown in show_entries(catalogue, (entry,), sight, document.purposes, places):
+            for shown in show_entries(catalogue, (entry,), sight, purposes, places):
                 scopes.setdefault(str(entry.scope), {}).setdefault(definition.key, []).append(shown)
     return dict(sorted(scopes.items()))

@@ -11,13 +11,15 @@ from typing import Any, Protocol
 
 from prefs.core import patches
 from prefs.core.access import Writing
+from prefs.core.basis import consent_faults, lacks_consent, refuse, restore_faults
 from prefs.core.callers import Role
 from prefs.core.catalogue import Catalogue, Definition
 from prefs.core.changes import Action, Change, KeyChange
 from prefs.core.contradictions import Warned, crowded_groups, expired, warnings
 from prefs.core.disclosure import is_negative, show_entries, told, within
 from prefs.core.entries import Context, Document, Entry, Provenance, ProvenanceKind, Scope, ScopeKind, Strength
-from prefs.core.errors import Conflict, Fault, InvalidEdit, KeyConflict, NotAllowed, NotFound, VersionMoved
+from prefs.core.errors import Conflict, Fault, KeyConflict, NotAllowed, NotFound, VersionMoved
+from prefs.core.papers import Papers
 from prefs.core.patches import Member, Said
 from prefs.core.sights import Shown, Sight
 from prefs.core.values import entered_number, escape
@@ -31,6 +33,7 @@ class Past(Protocol):
 
     def since(self, version: int) -> Sequence[Change]: ...
     def at(self, version: int) -> Change | None: ...
+    def papers(self) -> Papers: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Author:
 
     def told(self, catalogue: Catalogue, entries: Iterable[Entry], document: Document) -> list[dict[str, Any]]:
         """Entries of one key in the form and to the extent in which this author may be told of them."""
-        return show_entries(catalogue, entries, self.sight, document.purposes, self.places)
+        return show_entries(catalogue, entries, self.sight, document.purposes_at(self.at), self.places)
 
     def may_remove(self, entry: Entry) -> bool:
         """A guest removes every provenance, staff what staff entered, a service what was imported (rule 12)."""
@@ -63,12 +66,14 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """`change` is None where nothing changed; the document is then the one that came in."""
+    """`change` is None where nothing changed; the document is then the one that came in. `aside` are the definitions of
+    imported members that were not laid on it, since they need a consent first."""
 
     document: Document
     change: Change | None
     warnings: tuple[Warned, ...] = ()
     touched: tuple[str, ...] = ()
+    aside: tuple[Definition, ...] = ()
 
 
 def edit(
@@ -90,8 +95,12 @@ def edit(
         raise NotAllowed("This guest does not want to be observed.")
     faults: list[Fault] = []
     members = patches.read(catalogue, patch, scope, author.at, faults)
+    aside: list[Member] = []
+    if author.kind is ProvenanceKind.IMPORTED:
+        aside = [member for member in members if lacks_consent(member, document, author.at)]
+        members = [member for member in members if member not in aside]
     for member in members:
-        faults.extend(_special_faults(member, document, author))
+        faults.extend(consent_faults(member, document, author.kind, author.at))
     draft = _Draft(document, scope, author, new_id)
     for member in members:
         draft.apply(member)
@@ -99,7 +108,7 @@ def edit(
     if len(draft.entries) > ENTRIES_MAX:
         faults.append(Fault("", "TOO_MANY_ENTRIES", f"a guest holds at most {ENTRIES_MAX} entries"))
     if faults:
-        raise InvalidEdit(faults)
+        refuse(faults, document, author.role, catalogue)
     if if_match is not None and if_match != document.version:
         raise VersionMoved(if_match, document.version)
     changes = draft.changes()
@@ -108,7 +117,8 @@ def edit(
         _refuse_conflicts(catalogue, document, past, changes, yours, base_version, author)
     warned = tuple(one for member in members if member.said for one in _warned(member, draft, author))
     touched = tuple(member.definition.key for member in members)
-    return replace(_finish(document, draft.entries, changes, author, Action.EDIT), warnings=warned, touched=touched)
+    edited = _finish(document, draft.entries, changes, author, Action.EDIT)
+    return replace(edited, warnings=warned, touched=touched, aside=tuple(member.definition for member in aside))
 
 
 def revert(
@@ -125,7 +135,9 @@ def revert(
     if undone is None:
         raise NotFound("No such version.")
     if not undone.keys:
-        raise NotAllowed("Only changes of preferences can be undone here.")
+        held_values = undone.action in (Action.EDIT, Action.REVERT)
+        erased = "What this change held was erased when the consent to it was withdrawn."
+        raise NotAllowed(erased if held_values else "Only changes of preferences can be undone here.")
     later = {key.key for change in past.since(version) for key in change.keys}
     faults: list[Fault] = []
     reverted: list[KeyChange] = []
@@ -142,7 +154,8 @@ def revert(
         if key_change.key in later:
             conflicting.append(key_change)
             continue
-        faults.extend(_restore_faults(catalogue, document, key_change.key, missing))
+        fitting = _restore_faults(catalogue, key_change.key, missing)
+        faults.extend(fitting or restore_faults(catalogue, document, key_change.key, missing, author.at))
         restored = tuple(replace(e, id=new_id(), version=document.version + 1) for e in missing)
         reverted.append(KeyChange(key_change.key, tuple(removed), restored))
     if conflicting:
@@ -154,7 +167,7 @@ def revert(
     entries.extend(entry for change in reverted for entry in change.added)
     faults.extend(crowded_groups(catalogue, entries, reverted, author.at))
     if faults:
-        raise InvalidEdit(faults)
+        refuse(faults, document, author.role, catalogue)
     edited = _finish(document, entries, reverted, author, Action.REVERT, note=f"reverts {version}")
     return replace(edited, touched=touched)
 
@@ -263,30 +276,13 @@ def _opted_out(document: Document, at: datetime) -> bool:
     return any(e.value is True and not expired(e, at) for e in document.of(OPT_OUT))
 
 
-def _special_faults(member: Member, document: Document, author: Author) -> Iterable[Fault]:
-    definition = member.definition
-    if not any(definition.is_special(said.strength, said.value) for said in member.said):
-        return
-    if author.kind in (ProvenanceKind.OBSERVED, ProvenanceKind.INFERRED):
-        yield Fault(member.pointer, "SPECIAL_NOT_OBSERVED", "is special-category data: only the guest can state it")
-    elif definition.purpose not in document.purposes:
-        yield _consent_fault(member.pointer, definition)
-
-
-def _consent_fault(pointer: str, definition: Definition) -> Fault:
-    return Fault(pointer, "CONSENT_REQUIRED", f"needs the guest's consent for {definition.purpose} first")
-
-
-def _restore_faults(catalogue: Catalogue, document: Document, key: str, entries: Iterable[Entry]) -> Iterable[Fault]:
-    """What keeps entries from standing again: the catalogue moved on, or consent was withdrawn."""
+def _restore_faults(catalogue: Catalogue, key: str, entries: Iterable[Entry]) -> list[Fault]:
+    """What the catalogue says against entries that are to stand again: it may have moved on."""
     definition, pointer = catalogue.get(key), f"/{escape(key)}"
-    for entry in entries:
-        if definition is None:
-            yield Fault(pointer, "UNKNOWN_KEY", "is no longer a key of the catalogue")
-        elif not fits(definition, entry):
-            yield Fault(pointer, "OUTDATED", "the catalogue no longer takes the value that stood here before")
-        elif definition.is_special(entry.strength, entry.value) and definition.purpose not in document.purposes:
-            yield _consent_fault(pointer, definition)
+    if definition is None:
+        return [Fault(pointer, "UNKNOWN_KEY", "is no longer a key of the catalogue") for _ in entries]
+    detail = "the catalogue no longer takes the value that stood here before"
+    return [Fault(pointer, "OUTDATED", detail) for entry in entries if not fits(definition, entry)]
 
 
 def fits(definition: Definition, entry: Entry) -> bool:
@@ -355,7 +351,7 @@ def _rolled_back(entries: Iterable[Entry], key: str, changes: Sequence[Change]) 
 
 def _warned(member: Member, draft: _Draft, author: Author) -> Iterable[Warned]:
     """Warnings for what this author holds in the member's slot, out of entries the author's surface may see."""
-    definition, purposes = member.definition, draft.document.purposes
+    definition, purposes = member.definition, draft.document.purposes_at(author.at)
     standing = [e for e in draft.entries if e.key == definition.key]
     mine = [e for e in standing if (e.scope, e.context) == (draft.scope, member.context)]
     mine = [e for e in mine if e.provenance.kind is author.kind]

@@ -136,12 +136,22 @@ class Identifier:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A guest's consent for one purpose; there is no record where it was never given or was withdrawn."""
+    """A guest's consent for one purpose; there is none here where it was never given or was withdrawn.
+
+    Past `expires_at` it counts as none. `notice` is the version of the notice that was shown, `receipt` the number of
+    the receipt that proves it; consents from before there were receipts have neither, and no end."""
 
     purpose: str
     granted_at: datetime
     actor: str
     surface: str
+    expires_at: datetime | None = None
+    notice: str = ""
+    method: str = ""
+    receipt: int = 0
+
+    def holds(self, at: datetime) -> bool:
+        return self.expires_at is None or at < self.expires_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +181,9 @@ class Document:
     def keys(self) -> frozenset[str]:
         return frozenset(self._by_key)
 
-    @property
-    def purposes(self) -> frozenset[str]:
-        """Purposes the guest consents to at this version."""
-        return frozenset(consent.purpose for consent in self.consents)
+    def purposes_at(self, at: datetime) -> frozenset[str]:
+        """Purposes the guest consents to at a moment: a consent past its expiry is none."""
+        return frozenset(consent.purpose for consent in self.consents if consent.holds(at))
 
 
 NEGATIVE_IDS_MAX = 20  # negatives of one key in one slot: more is a list nobody can honour

@@ -49,13 +49,22 @@ class Fault:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Invitable:
+    """What a caller who was refused for want of consent may invite the guest to."""
+
+    guest: str
+    purpose: str
+    keys: tuple[str, ...]
+
+
 class InvalidEdit(Refused):
     """Raised with every fault found, never only the first, so that a client can mend them in one go. Beyond FAULTS_MAX
     they are counted: a body full of them must not make an answer many times as long."""
 
     code = "INVALID"
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault], invitable: Sequence[Invitable] = ()) -> None:
         if not faults:
             raise ValueError("InvalidEdit needs at least one fault")
         codes = {fault.code for fault in faults}
@@ -63,6 +72,7 @@ class InvalidEdit(Refused):
         if more > 0:
             faults = [*faults[:FAULTS_MAX], Fault("", "MORE_FAULTS", f"{more} more are not listed")]
         self.faults = tuple(faults)
+        self.invitable = tuple(invitable)
         if len(codes) == 1:
             self.code = faults[0].code
         super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults))

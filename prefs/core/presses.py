@@ -5,9 +5,11 @@ time, the next context window and checkout (resolving rule 4). It is attributed 
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from prefs.core import patches, windows
+from prefs.core.basis import consent_fault, lacks_consent
 from prefs.core.catalogue import Catalogue
 from prefs.core.entries import ANY_TIME, Document, Entry, Provenance, ProvenanceKind, Scope, ScopeKind, Strength
 from prefs.core.errors import Fault, InvalidEdit
@@ -32,7 +34,7 @@ def read(
     scope = Scope(ScopeKind.ROOM, stay.room or stay.id)
     members = patches.read(catalogue, patch, scope, facts.at, faults)
     for member in members:
-        _check(member, sight, document, faults)
+        _check(member, sight, document, facts.at, faults)
     if faults:
         raise InvalidEdit(faults)
     zone = facts.property.time_zone if facts.property else "UTC"
@@ -59,9 +61,9 @@ def read(
     return pressed, [member.definition.key for member in members if member.positive is None]
 
 
-def _check(member: Member, sight: Sight, document: Document, faults: list[Fault]) -> None:
+def _check(member: Member, sight: Sight, document: Document, at: datetime, faults: list[Fault]) -> None:
     definition, pointer = member.definition, member.pointer
-    if sight.applied(definition, False, document.purposes) is Shown.NOTHING:
+    if sight.applied(definition, False, document.purposes_at(at)) is Shown.NOTHING:
         faults.append(Fault(pointer, "NOT_ON_SURFACE", f"is not a key of the surface {sight.surface}"))
     if ScopeKind.ROOM not in definition.scopes:
         faults.append(Fault(pointer, "SCOPE_NOT_ALLOWED", "no device in the room controls this"))
@@ -72,6 +74,5 @@ def _check(member: Member, sight: Sight, document: Document, faults: list[Fault]
     said = member.positive
     if said and said.strength is not Strength.PREFERRED:
         faults.append(Fault(f"{pointer}/strength", "STRENGTH_NOT_ALLOWED", "a press is always preferred"))
-    if said and definition.is_special(said.strength, said.value) and definition.purpose not in document.purposes:
-        detail = f"needs the guest's consent for {definition.purpose} first"
-        faults.append(Fault(pointer, "CONSENT_REQUIRED", detail))
+    if said and lacks_consent(member, document, at):
+        faults.append(consent_fault(pointer, definition))

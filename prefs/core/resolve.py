@@ -42,7 +42,7 @@ def resolve(
     A key that was asked for is there even when nothing is known of it. Keys withheld for want of consent are told on
     the guest's own surface and absent from every other.
     """
-    now = moment(facts, sight, document.purposes)
+    now = moment(facts, sight, document.purposes_at(facts.consent_at))
     presses = _in_force(live, facts)
     wanted = None if keys is None else frozenset(keys)
     effective: dict[str, Effective] = {}
@@ -56,7 +56,8 @@ def resolve(
             answer = replace(answer, losers=tuple(gathered.aside)) if explain else answer
         if answer is not None:
             effective[definition.key] = answer
-    until = _valid_until(facts, earliest_expiry(catalogue, document, presses, now))
+    ends = [consent.expires_at for consent in document.consents if consent.holds(facts.consent_at)]
+    until = _valid_until(facts, earliest_expiry(catalogue, document, presses, now), *ends)
     return Resolved(document.guest, document.version, effective, until)
 
 
@@ -67,13 +68,13 @@ def _in_force(live: Sequence[Entry], facts: Facts) -> list[Entry]:
     return [entry for entry in live if entry.provenance.kind is ProvenanceKind.LIVE]
 
 
-def _valid_until(facts: Facts, expiry: datetime | None) -> datetime:
+def _valid_until(facts: Facts, *expiries: datetime | None) -> datetime:
     place = facts.property
     zone = place.time_zone if place else "UTC"
     ends = [
         windows.next_boundary(facts.at, zone),
         windows.next_season_change(facts.at, zone, place.warm_months) if place else None,
-        expiry,
+        *expiries,
         facts.stay.departure if facts.stay else None,
     ]
     return min(end for end in ends if end is not None and end > facts.at)

@@ -82,6 +82,7 @@ class Facts:
     """The world at one moment. `at` is aware; `property` None means no capabilities and clock contexts in UTC.
 
     `trip` and `party` come from the query, else from the stay; empty means unknown and matches no entry that names it.
+    `asked_at` is the moment of asking where `at` is another one: a consent that has ended by then opens no past either.
     """
 
     at: datetime
@@ -89,6 +90,12 @@ class Facts:
     stay: Stay | None = None
     trip: str = ""
     party: str = ""
+    asked_at: datetime | None = None
+
+    @builtins.property  # the field above hides the plain name
+    def consent_at(self) -> datetime:
+        """The moment at which a consent must hold."""
+        return max(self.at, self.asked_at or self.at)
 
     @builtins.property  # the field above hides the plain name
     def trip_axis(self) -> str:

@@ -1,20 +1,20 @@
-"""Guests as such: their names, who they are elsewhere, what they consent to, and the document of all their entries."""
+"""Guests as such: their names, who they are elsewhere, and the document of all their entries."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from prefs.core import access, values
 from prefs.core.access import Act
-from prefs.core.accesses import Deed
 from prefs.core.callers import Caller
-from prefs.core.catalogue import PURPOSES, Catalogue
-from prefs.core.changes import Action, Change, Written
+from prefs.core.catalogue import Catalogue
+from prefs.core.changes import Action, Change, Erasure, KeyChange, Written
 from prefs.core.disclosure import show_document
-from prefs.core.entries import Consent, Document, Identifier, Scope
+from prefs.core.entries import Document, Identifier, Scope
 from prefs.core.errors import Fault, InvalidEdit, NotFound, VersionMoved
+from prefs.core.papers import Papers
 from prefs.core.patches import write_instant
 from prefs.core.resolve import resolve
 from prefs.core.sights import Relation, Sight
@@ -33,6 +33,20 @@ EXTERNAL_ID_MAX = 128
 SYSTEM = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 NAME_DISPLAY = "privacy.name_display"
 ADDRESSED_AS = "comms.addressed_as"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a use case makes of a document: the same one where nothing changed, a word for the history, what lies beside
+    it, what goes from the past, and what the answer says beyond the document, or instead of it."""
+
+    document: Document
+    note: str = ""
+    keys: tuple[KeyChange, ...] = ()
+    papers: Papers | None = None
+    erasure: Erasure | None = None
+    told: Mapping[str, Any] = field(default_factory=dict)
+    instead: bool = False
 
 
 class Guests:
@@ -78,7 +92,7 @@ class Guests:
             updated_at=now,
         )
         change = _change(document, caller, Action.CREATE, now, "")
-        shown = _show(catalogue, document, caller, access.sight_of(caller, Relation.NONE), name or None)
+        shown = _show(catalogue, document, caller, access.sight_of(caller, Relation.NONE), name or None, now)
         return _answered(await self.store.create(Written(document, change, shown), once))
 
     async def find(self, caller: Caller, system: str, external_id: str) -> Answer:
@@ -113,10 +127,10 @@ class Guests:
         if faults:
             raise InvalidEdit(faults)
 
-        def rename(document: Document) -> tuple[Document, str]:
-            return replace(document, display_name=name), "display name"
+        def rename(document: Document, past: Past) -> Decision:
+            return Decision(replace(document, display_name=name), "display name")
 
-        return await self._change(caller, Act.RENAME_GUEST, guest, Action.PROFILE, rename, if_match=if_match, once=once)
+        return await self.change(caller, Act.RENAME_GUEST, guest, Action.PROFILE, rename, if_match=if_match, once=once)
 
     async def add_identifier(
         self, caller: Caller, guest: str, system: str, external_id: str, *, once: Once | None = None
@@ -128,13 +142,13 @@ class Guests:
         if faults:
             raise InvalidEdit([replace(fault, pointer=fault.pointer.lstrip("/")) for fault in faults])
 
-        def add(document: Document) -> tuple[Document, str]:
+        def add(document: Document, past: Past) -> Decision:
             together = tuple(sorted({*document.identifiers, identifier}))
             if len(together) > IDENTIFIERS_MAX:
                 raise InvalidEdit([Fault("id", "TOO_MANY", f"a guest has at most {IDENTIFIERS_MAX} identifiers")])
-            return replace(document, identifiers=together), f"identifier of {system} added"
+            return Decision(replace(document, identifiers=together), f"identifier of {system} added")
 
-        return await self._change(caller, Act.IDENTIFY_GUEST, guest, Action.PROFILE, add, once=once)
+        return await self.change(caller, Act.IDENTIFY_GUEST, guest, Action.PROFILE, add, once=once)
 
     async def remove_identifier(
         self, caller: Caller, guest: str, system: str, external_id: str, *, once: Once | None = None
@@ -143,54 +157,28 @@ class Guests:
         access.require(caller, Act.IDENTIFY_GUEST)
         identifier = Identifier(system, external_id)
 
-        def remove(document: Document) -> tuple[Document, str]:
+        def remove(document: Document, past: Past) -> Decision:
             if identifier not in document.identifiers:
                 raise NotFound("The guest has no such identifier.")
             left = tuple(one for one in document.identifiers if one != identifier)
-            return replace(document, identifiers=left), f"identifier of {system} removed"
+            return Decision(replace(document, identifiers=left), f"identifier of {system} removed")
 
-        return await self._change(caller, Act.IDENTIFY_GUEST, guest, Action.PROFILE, remove, once=once)
+        return await self.change(caller, Act.IDENTIFY_GUEST, guest, Action.PROFILE, remove, once=once)
 
-    async def grant_consent(self, caller: Caller, guest: str, purpose: str, *, once: Once | None = None) -> Answer:
-        """The guest consents to one purpose, or a service passes on that they did.
-
-        Raises NotFound, NotAllowed, InvalidEdit, KeyReused."""
-        _require_purpose(caller, purpose)
-        consent = Consent(purpose, self.clock.now(), caller.subject, caller.surface)
-
-        def grant(document: Document) -> tuple[Document, str]:
-            if purpose in document.purposes:
-                return document, ""
-            together = sorted((*document.consents, consent), key=lambda one: one.purpose)
-            return replace(document, consents=tuple(together)), f"granted {purpose}"
-
-        async with self.witness.on_behalf(caller, Deed.CONSENT_GRANT, guest):
-            return await self._change(caller, Act.CONSENT, guest, Action.CONSENT, grant, once=once)
-
-    async def withdraw_consent(self, caller: Caller, guest: str, purpose: str, *, once: Once | None = None) -> Answer:
-        """Values that need this consent are withheld from the next read on; where a tier could not be told, the answer
-        says by when (`effective_by`). Raises as `grant_consent`."""
-        _require_purpose(caller, purpose)
-
-        def withdraw(document: Document) -> tuple[Document, str]:
-            left = tuple(one for one in document.consents if one.purpose != purpose)
-            return replace(document, consents=left), f"withdrew {purpose}"
-
-        async with self.witness.on_behalf(caller, Deed.CONSENT_WITHDRAW, guest):
-            return await self._change(caller, Act.CONSENT, guest, Action.CONSENT, withdraw, once=once, strict=True)
-
-    async def _change(
+    async def change(
         self,
         caller: Caller,
         act: Act,
         guest: str,
         action: Action,
-        decide: Callable[[Document], tuple[Document, str]],
+        decide: Callable[[Document, Past], Decision],
         *,
         if_match: int | None = None,
         once: Once | None = None,
         strict: bool = False,
     ) -> Answer:
+        """Write what `decide` makes of the document, and answer with the document. `strict`: when this is answered, no
+        tier can tell what was before; where one could not be told, the answer says by when (`effective_by`)."""
         known, stays = await self.surroundings.reach(caller, act, guest)
         catalogue, now = await self.catalogues.current(), self.clock.now()
         show = await self._showing(caller, known, stays, catalogue)
@@ -198,12 +186,13 @@ class Guests:
         def apply(document: Document, past: Past) -> Written:
             if if_match is not None and if_match != document.version:
                 raise VersionMoved(if_match, document.version)
-            decided, note = decide(document)
-            if decided == document:
-                return Written(document, None, show(document))
-            decided = replace(decided, version=document.version + 1, updated_at=now)
-            change = _change(decided, caller, action, now, note)
-            return Written(decided, change, show(decided))
+            found = decide(document, past)
+            decided, change = found.document, None
+            if decided != document:
+                decided = replace(decided, version=document.version + 1, updated_at=now)
+                change = replace(_change(decided, caller, action, now, found.note), keys=found.keys)
+            answer = dict(found.told) if found.instead else {**show(decided), **found.told}
+            return Written(decided, change, answer, papers=found.papers, erasure=found.erasure)
 
         if not strict or self.tiers is None:
             answer = _answered(await self.store.write(known, apply, once))
@@ -228,15 +217,9 @@ class Guests:
 
         def show(document: Document) -> dict[str, Any]:
             chosen = _allowed_name(catalogue, document, facts) if facts else document.display_name or None
-            return _show(catalogue, document, caller, sight, chosen, places)
+            return _show(catalogue, document, caller, sight, chosen, self.clock.now(), places)
 
         return show
-
-
-def _require_purpose(caller: Caller, purpose: str) -> None:
-    access.require(caller, Act.CONSENT)
-    if purpose not in PURPOSES:
-        raise InvalidEdit([Fault("purpose", "UNKNOWN_CHOICE", "must be one of " + ", ".join(PURPOSES))])
 
 
 def _name(raw: object, faults: list[Fault]) -> str:
@@ -291,6 +274,7 @@ def _show(
     caller: Caller,
     sight: Sight,
     name: str | None,
+    at: datetime,
     places: frozenset[Scope] | None = None,
 ) -> dict[str, Any]:
     body: dict[str, Any] = {"guest": document.guest, "version": document.version, "display_name": name}
@@ -303,10 +287,13 @@ def _show(
                 "granted_at": write_instant(consent.granted_at),
                 "actor": consent.actor,
                 "surface": consent.surface,
+                **({"expires_at": write_instant(consent.expires_at)} if consent.expires_at else {}),
+                **({"receipt": consent.receipt} if consent.receipt else {}),
             }
             for consent in document.consents
+            if consent.holds(at)
         ]
-    return {**body, "entries": show_document(catalogue, document, sight, places)}
+    return {**body, "entries": show_document(catalogue, document, sight, at, places)}
 
 
 def _answered(written: Written) -> Answer:

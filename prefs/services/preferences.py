@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from prefs.core import access, edits, patches, presses, sightings
+from prefs.core import access, edits, patches, presses, quarantine, sightings
 from prefs.core.access import Act, Writing
 from prefs.core.callers import Caller
 from prefs.core.catalogue import Catalogue
 from prefs.core.changes import Written
 from prefs.core.edits import Author, Edited
-from prefs.core.entries import Document, Entry, Scope, ScopeKind
+from prefs.core.entries import Document, Entry, ProvenanceKind, Scope, ScopeKind
 from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound
 from prefs.core.labels import Labels
 from prefs.core.patches import write_instant
@@ -24,7 +24,7 @@ from prefs.core.views import render
 from prefs.ports import Clock, Once, Past, Reads, Store, Traced
 from prefs.services.answers import Answer
 from prefs.services.batches import Batch, Item, named_in_body, problem
-from prefs.services.ids import ENTRY, guest_id
+from prefs.services.ids import ENTRY, WAITING, guest_id
 from prefs.services.languages import spoken
 from prefs.services.surroundings import (
     CatalogueSource,
@@ -143,7 +143,7 @@ class Preferences:
                 continue
             document, stay = _with_lasting_consents(document, reads), here[document.guest]
             pressed = await seen.live(stay) if stay else ()
-            sight, facts = access.sight_of(caller, tied[document.guest]), Facts(moment, declared, stay)
+            sight, facts = access.sight_of(caller, tied[document.guest]), Facts(moment, declared, stay, asked_at=now)
             answer = _shown(catalogue, document, facts, sight, labels, keys=keys, live=pressed, owed=owed)
             items.append(Item(guest, _holding(answer, stays[document.guest], now, at)))
         return await self.witness.batch(caller, catalogue, items, beside, labels)
@@ -190,7 +190,10 @@ class Preferences:
                 if_match=if_match,
                 base_version=base_version,
             )
-            return self._written(catalogue, edited, facts, author.sight, live, language)
+            written = self._written(catalogue, edited, facts, author.sight, live, language)
+            if author.kind is not ProvenanceKind.IMPORTED:
+                return written
+            return quarantine.keep(catalogue, written, edited, past, patch, where, author, lambda: self.new_id(WAITING))
 
         async with self.witness.conflicts(caller, known, catalogue):
             answer = _answered(await self.store.write(known, apply, once))
@@ -238,7 +241,8 @@ class Preferences:
         found = await self.store.history(known, limit + 1, int(cursor) if cursor else None)
         page, sight = found[:limit], self._sight(caller, known, stays)
         places = access.places(caller, stays)
-        changes = [show_change(catalogue, change, sight, document.purposes, places) for change in page]
+        purposes = document.purposes_at(self.clock.now())
+        changes = [show_change(catalogue, change, sight, purposes, places) for change in page]
         body: dict[str, Any] = {"changes": [c for c in changes if c["keys"] or sight.is_own]}
         body["next_cursor"] = str(page[-1].version) if len(found) > limit else None
         seen = sightings.of_history(catalogue, known, document.version, body, sight.surface)

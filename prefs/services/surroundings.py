@@ -124,15 +124,16 @@ class Surroundings:
         moment = self.moment(at, trip, party)
         chosen = self._named_stay(caller, stays, stay, property)
         place = property or (chosen.property if chosen else None) or self._own_property(caller, stays, moment)
+        asked_at = self.clock.now() if at else None
         if place is None:
-            return Facts(moment, trip=trip or "", party=party or "")
+            return Facts(moment, trip=trip or "", party=party or "", asked_at=asked_at)
         here = [s for s in stays if s.property == place]
         if not access.goes_to(caller, place, stays):
             raise no_property()
         if access.is_bound(caller) and access.tie(caller, here, self.clock.now()) is Relation.NONE:
             raise no_guest()  # a reason to see the guest at one property is none at another
         found = await self.property(place, catalogue, reads)
-        return Facts(moment, found, chosen or current(stays, place, moment), trip or "", party or "")
+        return Facts(moment, found, chosen or current(stays, place, moment), trip or "", party or "", asked_at)
 
     def moment(self, at: datetime | None, trip: str | None = None, party: str | None = None) -> datetime:
         """The moment asked about, now by default. Raises InvalidEdit naming every parameter that makes no sense."""

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Text, bindparam, cast, delete, func, insert, 
 from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Identifier, ScopeKind, Strength
 from prefs.core.errors import IdentifierTaken, NotFound, Refused
+from prefs.core.papers import Papers
 from prefs.ports import Apply, Once, Usage
-from prefs.store import reads, records, replays
+from prefs.store import papers, reads, records, replays
 from prefs.store.engines import Outcome
 from prefs.store.json_text import dump, load, plain
 from prefs.store.statements import INTEGER_MAX, Among, insert_change, insert_new
@@ -112,6 +113,9 @@ class SqlPast:
         rows = self.connection.execute(_CHANGES_SINCE, {"of": self.guest, "since": clamp(version)})
         return [records.change_of(row) for row in rows]
 
+    def papers(self) -> Papers:
+        return papers.read(self.connection, self.guest)
+
     def at(self, version: int) -> Change | None:
         row = self.connection.execute(_CHANGE_AT, {"of": self.guest, "at": clamp(version)}).first()
         return records.change_of(row) if row else None
@@ -154,9 +158,10 @@ def write(connection: Connection, guest: str, apply: Apply, once: Once | None, n
     written = apply(before, SqlPast(connection, guest, before.version))
     if written.change is None:
         same = Written(before, None, written.answer)
-        if once is None:
+        if once is None and written.papers is None:
             return Outcome(replace(same, answer=plain(same.answer)), keep=False)
-        # The answer is to be kept although the document is not: take back the version, nobody has seen it.
+        papers.save(connection, guest, written)
+        # The document is not to be kept: take back the version, nobody has seen it.
         connection.execute(_SET_GUEST, {"of": guest, "version": before.version})
         return Outcome(_told(connection, same, once))
     document, change = records.settle(written, before, guest)
@@ -165,6 +170,7 @@ def write(connection: Connection, guest: str, apply: Apply, once: Once | None, n
     )
     _save_parts(connection, before, document)
     connection.execute(insert_change(connection.dialect.name), records.change_columns(change))
+    papers.save(connection, guest, written)
     return Outcome(_told(connection, Written(document, change, written.answer), once))
 
 

@@ -20,8 +20,9 @@ from sqlalchemy import Connection
 from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry
 from prefs.core.errors import KeyReused, NotFound
+from prefs.core.papers import Papers
 from prefs.ports import Apply, Once
-from prefs.store import documents, reads, records
+from prefs.store import documents, papers, reads, records
 from prefs.store.engines import Outcome
 from prefs.store.json_text import dump, load, plain
 from prefs.store.remembered import Remembered
@@ -120,11 +121,13 @@ def write_sqlite(connection: Connection, edit: Edit, remembered: Remembered) -> 
     written = edit.apply(before, documents.SqlPast(connection, guest, before.version))
     answer = plain(written.answer)
     if written.change is None:
+        papers.save(connection, guest, written)
         if once:
             run(_CLAIM, _claim(once, guest, answer, _number(edit.now + KEPT)))
-        return Outcome(Written(before, None, answer), keep=once is not None)
+        return Outcome(Written(before, None, answer), keep=once is not None or written.papers is not None)
     document, change = records.settle(written, before, guest)
     _save(connection, run, before, document, change)
+    papers.save(connection, guest, written)
     if once:
         run(_CLAIM, _claim(once, guest, answer, _number(edit.now + KEPT)))
     return Outcome(Written(document, change, answer))
@@ -215,6 +218,9 @@ class Unlocked:
     def at(self, version: int) -> Change | None:
         raise NeedsLock
 
+    def papers(self) -> Papers:
+        raise NeedsLock
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -231,9 +237,14 @@ class Statement:
 def statement(edit: Edit, before: Document) -> Statement | None:
     """The whole write as one statement, if that can be; raises what `apply` raises, or NeedsLock."""
     written = edit.apply(before, Unlocked(before.version))
-    if written.change is None or (before.identifiers, before.consents) != (
-        written.document.identifiers,
-        written.document.consents,
+    if (
+        written.change is None
+        or written.papers is not None
+        or (before.identifiers, before.consents)
+        != (
+            written.document.identifiers,
+            written.document.consents,
+        )
     ):
         return None
     document, change = records.settle(written, before, edit.guest)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from prefs.core.changes import Change, Written
+from prefs.core.changes import Change, Erasure, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import IdentifierTaken, KeyReused, NotFound, Refused, StayTaken
+from prefs.core.papers import NO_PAPERS, Papers
 from prefs.core.stays import Stay
 from prefs.ports import Apply, Clock, Credentials, Found, Lodging, Lookup, Once, Record, Usage
 from prefs.store import records
@@ -26,6 +27,10 @@ from prefs.store.replays import KEPT
 @dataclass(frozen=True, slots=True)
 class MemoryPast:
     changes: Sequence[Change]
+    beside: Papers = NO_PAPERS
+
+    def papers(self) -> Papers:
+        return self.beside
 
     def since(self, version: int) -> list[Change]:
         return [change for change in self.changes if change.version > version]
@@ -46,6 +51,7 @@ class _Kept:
 class _Guest:
     document: Document
     changes: list[Change] = field(default_factory=list)
+    papers: Papers = NO_PAPERS
 
 
 class MemoryStore:
@@ -102,13 +108,17 @@ class MemoryStore:
             present = self._guests.get(guest)
             if present is None:
                 raise NotFound("There is no such guest.")
-            written = apply(present.document, MemoryPast(tuple(present.changes)))
+            written = apply(present.document, MemoryPast(tuple(present.changes), present.papers))
             if written.change is None:
+                present.papers = records.settle_papers(written.papers) if written.papers else present.papers
                 return self._told(Written(present.document, None, written.answer), once)
             document, change = records.settle(written, present.document, guest)
             answer = plain(written.answer)  # all that can fail comes before the first thing kept
             self._take_identifiers(present.document, document)
+            present.papers = records.settle_papers(written.papers) if written.papers else present.papers
             present.document = document
+            if written.erasure:
+                self._erase(guest, present, written.erasure)
             present.changes.append(change)
             return self._told(Written(document, change, answer), once)
 
@@ -116,6 +126,19 @@ class MemoryStore:
         kept = self._guests.get(guest)
         changes = reversed(kept.changes) if kept else ()
         return [change for change in changes if before is None or change.version < before][: max(limit, 0)]
+
+    async def papers(self, guest: str) -> Papers:
+        kept = self._guests.get(guest)
+        return kept.papers if kept else NO_PAPERS
+
+    async def drop_waiting(self, until: datetime, limit: int) -> int:
+        async with self._lock:
+            dropped = 0
+            for kept in self._guests.values():
+                over = [one for one in kept.papers.waiting if one.expires_at <= until][: limit - dropped]
+                left = tuple(one for one in kept.papers.waiting if one not in over)
+                kept.papers, dropped = replace(kept.papers, waiting=left), dropped + len(over)
+            return dropped
 
     async def usage(self, key: str) -> list[Usage]:
         counts: dict[tuple[str, Any, Any], int] = {}
@@ -225,6 +248,13 @@ class MemoryStore:
         return None
 
     # ------------------------------------------------------------ inside a write
+
+    def _erase(self, guest: str, present: _Guest, erasure: Erasure) -> None:
+        left = {change.version: change for change in erasure.changes}
+        present.changes[:] = [left.get(change.version, change) for change in present.changes]
+        for key, kept in self._kept.items():
+            if kept.guest == guest:
+                self._kept[key] = replace(kept, answer=records.without_values(kept.answer, erasure.keys))
 
     def _take_identifiers(self, before: Document, after: Document) -> None:
         come = sorted(set(after.identifiers) - set(before.identifiers))

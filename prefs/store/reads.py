@@ -78,7 +78,17 @@ def _document_arms() -> list[Select[Any]]:
         ).where(Among(g.id, "guests")),
         _arm("i", IDENTIFIER, guest_id=i.guest_id, id=i.id, key=i.system).where(Among(i.guest_id, "guests")),
         _arm(
-            "c", CONSENT, guest_id=c.guest_id, key=c.purpose, stated_at=c.granted_at, actor=c.actor, surface=c.surface
+            "c",
+            CONSENT,
+            guest_id=c.guest_id,
+            key=c.purpose,
+            stated_at=c.granted_at,
+            actor=c.actor,
+            surface=c.surface,
+            expires_at=c.expires_at,
+            source=c.notice,
+            provenance=c.method,
+            version=c.receipt,
         ).where(Among(c.guest_id, "guests")),
     ]
 
@@ -145,6 +155,11 @@ class _Rows:
         known = (provenance, actor, surface, self.moment(stated_at), source, version, expires, self.data(entered))
         return records.entry_of(named + known)
 
+    def consent(self, row: Any) -> Consent:
+        ends = None if row.expires_at is None else self.moment(row.expires_at)
+        given = row.key, self.moment(row.stated_at), row.actor, row.surface
+        return Consent(*given, ends, row.source, row.provenance, row.version)
+
 
 def _moment_of_sqlite(stored: int) -> datetime:
     return EPOCH + timedelta(microseconds=stored)
@@ -191,7 +206,7 @@ def _documents(rows: _Rows) -> dict[str, Document]:
     for row in rows.of("i"):
         identifiers.setdefault(row[1], []).append(Identifier(row.key, row.id))
     for row in rows.of("c"):
-        consents.setdefault(row[1], []).append(Consent(row.key, moment(row.stated_at), row.actor, row.surface))
+        consents.setdefault(row[1], []).append(rows.consent(row))
     return {
         row.guest_id: Document(
             row.guest_id,

@@ -23,6 +23,7 @@ from prefs.core.entries import (
     ScopeKind,
     Strength,
 )
+from prefs.core.papers import Papers
 from prefs.core.stays import Party, Stay, StayStatus
 from prefs.store.json_text import plain
 
@@ -151,7 +152,51 @@ def consent_columns(guest: str, consent: Consent) -> Columns:
         "granted_at": consent.granted_at,
         "actor": consent.actor,
         "surface": consent.surface,
+        "expires_at": consent.expires_at,
+        "notice": consent.notice,
+        "method": consent.method,
+        "receipt": consent.receipt,
     }
+
+
+def _settle_consent(consent: Consent) -> Consent:
+    ends = utc(consent.expires_at) if consent.expires_at else None
+    return replace(consent, granted_at=utc(consent.granted_at), expires_at=ends)
+
+
+def settle_papers(papers: Papers) -> Papers:
+    """What lies beside a document, in the form and order in which every store gives it back."""
+    receipts = (replace(one, at=utc(one.at), body=plain(dict(one.body))) for one in papers.receipts)
+    invitations = (
+        replace(
+            one,
+            at=utc(one.at),
+            expires_at=utc(one.expires_at),
+            answered_at=utc(one.answered_at) if one.answered_at else None,
+        )
+        for one in papers.invitations
+    )
+    waiting = (replace(one, at=utc(one.at), expires_at=utc(one.expires_at)) for one in papers.waiting)
+    return Papers(
+        tuple(sorted(receipts, key=lambda one: (one.purpose, one.version))),
+        tuple(sorted(invitations, key=lambda one: one.id)),
+        tuple(sorted(waiting, key=lambda one: one.id)),
+    )
+
+
+def without_values(answer: Any, keys: frozenset[str]) -> Any:
+    """An answer that was kept for a repeat, without what it told of these keys."""
+    if not isinstance(answer, dict):
+        return answer
+    left = dict(answer)
+    if isinstance(preferences := answer.get("preferences"), dict):
+        left["preferences"] = {key: told for key, told in preferences.items() if key not in keys}
+    if isinstance(entries := answer.get("entries"), dict):
+        cut = {scope: {key: told for key, told in by.items() if key not in keys} for scope, by in entries.items()}
+        left["entries"] = {scope: by for scope, by in cut.items() if by}
+    if isinstance(warnings := answer.get("warnings"), list):
+        left["warnings"] = [warned for warned in warnings if warned.get("key") not in keys]
+    return left
 
 
 def settle(written: Written, before: Document | None, guest: str) -> tuple[Document, Change]:
@@ -174,7 +219,7 @@ def settle(written: Written, before: Document | None, guest: str) -> tuple[Docum
         identifiers=tuple(sorted(set(document.identifiers))),
         consents=tuple(
             sorted(
-                (replace(consent, granted_at=utc(consent.granted_at)) for consent in document.consents),
+                map(_settle_consent, document.consents),
                 key=lambda consent: consent.purpose,
             )
         ),

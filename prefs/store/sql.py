@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Self
 
 from sqlalchemy import Connection, text
@@ -11,9 +12,10 @@ from sqlalchemy.exc import DBAPIError
 from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import NotFound, PrefsError, SchemaOutdated, StoreUnavailable
+from prefs.core.papers import NO_PAPERS, Papers
 from prefs.core.stays import Stay
 from prefs.ports import Apply, Clock, Credentials, Found, Lodging, Lookup, Once, Record, Usage
-from prefs.store import documents, facts, reads, replays
+from prefs.store import documents, facts, papers, reads, replays
 from prefs.store.credentials import SqlCredentials
 from prefs.store.edits import Edit, NeedsLock, statement, write_sqlite
 from prefs.store.engines import Runner, Unit, parse, sqlite_path
@@ -128,6 +130,14 @@ class SqlStore:
         return await self._runner.look(
             lambda connection: documents.history(connection, guest, most, top), snapshot=False
         )
+
+    async def papers(self, guest: str) -> Papers:
+        if not storable(guest):
+            return NO_PAPERS
+        return await self._runner.look(lambda connection: papers.read(connection, guest), snapshot=True)
+
+    async def drop_waiting(self, until: datetime, limit: int) -> int:
+        return await self._runner.run(lambda connection: papers.drop_waiting(connection, until, limit))
 
     async def usage(self, key: str) -> list[Usage]:
         return await self._runner.survey(lambda connection: documents.usage(connection, key))

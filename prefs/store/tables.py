@@ -31,7 +31,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 from sqlmodel import Field, SQLModel
 
-REVISION = "0003"  # the newest migration; a store on an older schema does not open
+REVISION = "0004"  # the newest migration; a store on an older schema does not open
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -172,6 +172,58 @@ class ConsentRow(Row, table=True):
     granted_at: datetime = Field(sa_type=Instant)
     actor: str = Field(sa_type=Text)
     surface: str = Field(sa_type=Text)
+    expires_at: datetime | None = Field(sa_type=Instant)
+    notice: str = Field(sa_column=Column(Text, nullable=False, server_default=""))
+    method: str = Field(sa_column=Column(Text, nullable=False, server_default=""))
+    receipt: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
+
+
+class ReceiptRow(Row, table=True):
+    """Every version of the record of every consent; rows are added and never changed."""
+
+    __tablename__ = "receipt"
+
+    guest_id: str = Field(sa_column=_owner())
+    purpose: str = Field(primary_key=True, sa_type=KEY)
+    version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    record: str = Field(sa_type=Text)
+    status: str = Field(sa_type=Text)
+    at: datetime = Field(sa_type=Instant)
+    body: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+
+
+class InvitationRow(Row, table=True):
+    __tablename__ = "invitation"
+
+    guest_id: str = Field(sa_column=_owner())
+    id: str = Field(primary_key=True, sa_type=KEY)
+    purpose: str = Field(sa_type=Text)
+    keys: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    property: str = Field(sa_type=Text)
+    actor: str = Field(sa_type=Text)
+    surface: str = Field(sa_type=Text)
+    at: datetime = Field(sa_type=Instant)
+    expires_at: datetime = Field(sa_type=Instant)
+    reply: str = Field(sa_type=Text)
+    answered_at: datetime | None = Field(sa_type=Instant)
+
+
+class WaitingRow(Row, table=True):
+    """Imported values that no consent covers yet; `member` holds the value, and nothing else of the row does."""
+
+    __tablename__ = "waiting"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    guest_id: str = Field(sa_column=_owner())
+    id: str = Field(primary_key=True, sa_type=KEY)
+    purpose: str = Field(sa_type=Text)
+    key: str = Field(sa_type=Text)
+    scope: str = Field(sa_type=Text)
+    member: str = Field(sa_type=Text)
+    source: str = Field(sa_type=Text)
+    surface: str = Field(sa_type=Text)
+    at: datetime = Field(sa_type=Instant)
+    expires_at: datetime = Field(sa_type=Instant)
 
 
 class ChangeRow(Row, table=True):
@@ -275,7 +327,7 @@ class IdempotencyRow(Row, table=True):
     """The first answer to a request, by caller and key; `answer` is null only inside the transaction that writes it."""
 
     __tablename__ = "idempotency"
-    __table_args__ = (Index(None, "expires_at"),)
+    __table_args__ = (Index(None, "expires_at"), Index(None, "guest_id"))
 
     caller: str = Field(primary_key=True, sa_type=KEY)
     key: str = Field(primary_key=True, sa_type=KEY)
@@ -329,6 +381,9 @@ GUEST = table("guest")
 ENTRY = table("entry")
 IDENTIFIER = table("identifier")
 CONSENT = table("consent")
+RECEIPT = table("receipt")
+INVITATION = table("invitation")
+WAITING = table("waiting")
 CHANGE = table("change")
 STAY = table("stay")
 LIVE = table("live")

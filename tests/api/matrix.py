@@ -43,6 +43,14 @@ add_identifier         guest       403    403   403     403    200      200
 remove_identifier      guest       403    403   403     403    200      200
 grant_consent          guest       200    200   403     403    200      403
 withdraw_consent       guest       200    200   403     403    200      403
+list_consents          guest       200    200   403     403    200      200
+get_consent            guest       200    200   403     403    200      200
+get_receipt            guest       200    200   403     403    200      200
+list_waiting           guest       200    403   403     403    200      403
+decline_waiting        guest       200    403   403     403    403      403
+invite_guest           guest       403    403   403     201    201      403
+list_invitations       guest       200    200   403     200    200      403
+answer_invitation      guest       200    200   403     403    403      403
 get_history            guest       200    403   403     200    200      200
 get_access_log         guest       200    403   403     403    403      403
 revert_change          guest       200    403   403     403!   403!     403
@@ -125,6 +133,7 @@ class Owner:
     guest: str
     stay: str
     identifier: str
+    invitation: str = "inv_" + "0" * 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +155,7 @@ class Asker:
         return self.name.removesuffix(" with permissions")
 
 
+SERVICE = Caller("pms", Role.SERVICE, "front_desk", permissions=frozenset({ALL_GUESTS}))
 OPERATOR = Caller("ops", Role.OPERATOR, "front_desk", permissions=frozenset({ALL_GUESTS}))
 
 
@@ -178,7 +188,10 @@ async def settle(house: House, now: Any) -> dict[str, Owner]:
             "status": status,
         }
         await house.stays.put(OPERATOR, stay, body)
-        owners[state] = Owner(state, guest, stay, owner)
+        declined = (await house.invitations.invite(SERVICE, guest, "ui_adaptation", ["access.vision_formats"])).body
+        await house.invitations.reply(themselves, guest, declined["id"], False)  # leaves a receipt
+        asked = (await house.invitations.invite(SERVICE, guest, "food_safety", ["food.allergens"])).body
+        owners[state] = Owner(state, guest, stay, owner, asked["id"])
     return owners
 
 

@@ -68,6 +68,7 @@ class World:
     guest: str
     elsewhere: str
     stay: str = "stay-1"
+    invitation: str = "inv_" + "0" * 32
 
 
 def all_operations(document: dict[str, Any]) -> list[Operation]:
@@ -80,7 +81,13 @@ async def make_world(front: Front) -> World:
     elsewhere = await front.new_guest("Bo Ek", [{"system": "loyalty", "id": "882"}])
     await front.prefer(guest, {"climate.temperature.occupied": 21, "room.quiet": True})
     await front.new_stay(guest, World.stay)
-    return World(guest, elsewhere)
+    invitations = f"/v1/guests/{guest}/consent-invitations"
+    asked = {"purpose": "ui_adaptation", "keys": ["access.vision_formats"]}
+    declined = await front.ok("POST", invitations, front.staff(), asked)
+    await front.ok("PUT", f"{invitations}/{declined['id']}/answer", front.guest(guest), {"answer": "decline"})
+    asked = {"purpose": "food_safety", "keys": ["food.allergens"]}
+    made = await front.ok("POST", invitations, front.staff(), asked)
+    return World(guest, elsewhere, invitation=made["id"])
 
 
 def path_of(operation: Operation, world: World, guest: str | None = None) -> str:
@@ -89,6 +96,7 @@ def path_of(operation: Operation, world: World, guest: str | None = None) -> str
         system="pms",
         id="77",
         purpose="ui_adaptation",
+        invitation=world.invitation,
         version=2,
         key=DRINK,
         property=PROPERTY,
@@ -109,6 +117,12 @@ def body_of(operation: Operation, world: World) -> Any:
             return {"display_name": "New Guest"}
         case "edit_guest":
             return {"display_name": "Ana T."}
+        case "grant_consent":
+            return {"language": "en"}
+        case "invite_guest":
+            return {"purpose": "food_safety", "keys": ["food.diet"]}
+        case "answer_invitation":
+            return {"answer": "accept"}
         case "put_definition":
             return DEFINITION
         case "put_property":
@@ -139,5 +153,5 @@ def entitled(front: Front, operation: Operation, world: World) -> str:
         return front.operator()
     if "device" in operation.id or operation.id == "revoke":
         return front.operator()
-    identifying = operation.id in ("add_identifier", "remove_identifier")
+    identifying = operation.id in ("add_identifier", "remove_identifier", "invite_guest")
     return front.guest(world.guest) if operation.of_a_guest and not identifying else front.service()

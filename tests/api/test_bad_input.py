@@ -104,6 +104,8 @@ async def test_bodies_that_are_no_good_json(front: Front, world: World) -> None:
     before, tried = await stored(front), 0
     for operation in operations(front, with_body=True):
         for about, (content, code) in BROKEN_JSON.items():
+            if operation.id == "grant_consent" and not content:
+                continue  # a guest need not say more than that they consent
             faults = named(await send(front, world, operation, content=content), (operation.id, about))
             assert [fault["code"] for fault in faults] == [code], (operation.id, about, faults)
             assert "pointer" in faults[0]
@@ -116,7 +118,7 @@ async def test_bodies_that_are_no_good_json(front: Front, world: World) -> None:
         response = await send(front, world, operation, content=b" " * (limit + 1))
         assert response.status_code == 413, operation.id
         named(response, operation.id)
-    assert tried == 9 * len(BROKEN_JSON)
+    assert tried == 12 * len(BROKEN_JSON) - 1
     assert await stored(front) == before
 
 

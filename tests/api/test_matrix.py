@@ -47,7 +47,7 @@ class Stage:
     async def ask(self, line: Line, asker: Asker | None, owner: Owner, **changes: Any) -> Any:
         """One request that names this owner wherever an id of a guest stands."""
         operation = OPERATIONS[line.operation]
-        world = World(owner.guest, self.owners["foreign"].guest, owner.stay)
+        world = World(owner.guest, self.owners["foreign"].guest, owner.stay, owner.invitation)
         query = line.query(owner.stay)
         if line.whose == "identifier":
             query |= {"system": "loyalty", "id": owner.identifier}

@@ -140,10 +140,10 @@ async def test_after_a_withdrawal_nobody_serves_what_was(
         assert not committed.degraded
         for store in stores:
             for level in (Freshness.DEFAULT, Freshness.SHARED):
-                served += bool((await store.read([guest], level))[guest].document.purposes)
+                served += bool((await store.read([guest], level))[guest].document.consents)
             assert store._local is not None
             known = store._local.stale("g:" + guest)
-            served += known is not None and bool(store._local.value(known[0]).purposes)
+            served += known is not None and bool(store._local.value(known[0]).consents)
         await listening(*stores)
 
     assert served == 0
@@ -164,10 +164,10 @@ async def test_a_withdrawal_waits_for_whoever_hears_nothing_and_does_not_know_it
         assert (await deaf.read([guest]))[guest].tier is Tier.LOCAL
         proxy.swallow = 1.0  # from now on it hears nothing, and every connection looks well
         await stores[0].withdraw(guest, consent())
-        purposes = (await document(deaf, guest)).purposes
+        consents = (await document(deaf, guest)).consents
         await deaf.close()
 
-    assert purposes == frozenset()
+    assert consents == ()
 
 
 async def test_a_lost_end_of_a_write_leaves_nothing_stale(place: CachedPlace, server: ValkeyServer) -> None:

@@ -16,6 +16,7 @@ from prefs.core.changes import Change
 from prefs.core.edits import Author, Edited, edit, revert
 from prefs.core.entries import Consent, Document
 from prefs.core.errors import InvalidEdit
+from prefs.core.papers import NO_PAPERS, Papers
 from prefs.core.patches import parse_scope
 from prefs.definitions import load_standard
 from tests.core import sights
@@ -54,6 +55,9 @@ class Desk:
 
     def at(self, version: int) -> Change | None:
         return next((change for change in self.changes if change.version == version), None)
+
+    def papers(self) -> Papers:
+        return NO_PAPERS
 
     def new_id(self) -> str:
         return next(self.ids)

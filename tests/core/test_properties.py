@@ -147,7 +147,7 @@ def test_no_value_without_consent(asked: tuple[Document, Facts, tuple[Entry, ...
     entries = {entry.id: entry for entry in (*document.entries, *live)}
     for key, one in answer.effective.items():
         definition = standard().definitions[key]
-        consented = definition.purpose_at(surface) in document.purposes
+        consented = definition.purpose_at(surface) in document.purposes_at(facts.at)
         winner = entries.get(one.entry)
         if winner is not None and definition.is_special(winner.strength, winner.value):
             assert consented
@@ -181,7 +181,7 @@ def test_a_need_is_never_overruled_by_a_wish(data: DataObject, definition: Defin
     kept = tuple(e for e in document.entries if e.strength is not Strength.UNACCEPTABLE)
     document = replace(document, entries=(*kept, need))
     facts = data.draw(drawn.facts((definition,)))
-    now = moment(facts, usual(GUEST_SURFACE), document.purposes)
+    now = moment(facts, usual(GUEST_SURFACE), document.purposes_at(facts.at))
     taking_part = gather(standard(), definition, document, (), now, False).positives
     needs = [c for c in taking_part if c.strength is Strength.REQUIRED]
     answer = resolve(standard(), document, facts).effective[definition.key]

@@ -60,10 +60,6 @@ class Withdrawals:
     async def _new_guest(self, caller: Caller) -> str:
         made = await self._insist(caller, "POST", "/v1/guests", self._trio.service_token(), {"display_name": "G"})
         guest = str(orjson.loads(made.body)["guest"])
-        token = self._token_of(guest)
-        await self._insist(caller, "PUT", f"/v1/guests/{guest}/consents/{PURPOSE}", token)
-        stated = {KEY: [{"code": SECRET + "s"}]}
-        await self._insist(caller, "PATCH", f"/v1/guests/{guest}/preferences", token, stated)
         return guest
 
     def _token_of(self, guest: str) -> str:
@@ -87,6 +83,8 @@ class Withdrawals:
     async def _round(self, guest: str, readers: list[Caller]) -> None:
         consent, token = f"/v1/guests/{guest}/consents/{PURPOSE}", self._token_of(guest)
         await self._insist(readers[0], "PUT", consent, token)
+        stated = {KEY: [{"code": SECRET + "s"}]}
+        await self._insist(readers[0], "PATCH", f"/v1/guests/{guest}/preferences", token, stated)
         await asyncio.gather(*(self._show(guest, caller, n) for n, caller in enumerate(readers[:WORKERS])))
         try:
             answer = await readers[0].ask(self._chance.randrange(WORKERS), request("DELETE", consent, token))

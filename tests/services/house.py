@@ -12,12 +12,15 @@ from typing import Any
 
 from prefs.core.callers import ALL_GUESTS, Caller, Role
 from prefs.core.catalogue import Catalogue
+from prefs.core.consents import Terms
 from prefs.core.entries import Entry
 from prefs.definitions import load_standard
 from prefs.ledger.memory import MemoryLedger
+from prefs.services.consents import Consents
 from prefs.services.definitions import Definitions
 from prefs.services.guests import Guests
 from prefs.services.ids import new_id
+from prefs.services.invitations import Invitations
 from prefs.services.preferences import Preferences
 from prefs.services.properties import Properties
 from prefs.services.stays import Stays
@@ -79,6 +82,7 @@ class House:
     clock: StandingClock = field(default_factory=StandingClock)
     catalogue: Catalogue = field(default_factory=standard)
     kind: type[MemoryStore] = MemoryStore
+    terms: Terms = field(default_factory=Terms)
 
     def __post_init__(self) -> None:
         self.store = self.kind(self.clock)
@@ -87,6 +91,8 @@ class House:
         self.definitions = Definitions(self.store, self.catalogue, self.clock, new_id, self.witness)
         self.preferences = Preferences(self.store, self.definitions, self.clock, new_id, self.witness)
         self.guests = Guests(self.store, self.definitions, self.clock, new_id, self.witness)
+        self.consents = Consents(self.guests, self.terms)
+        self.invitations = Invitations(self.consents)
         self.stays = Stays(self.store, self.definitions, self.clock)
         self.properties = Properties(self.store, self.definitions, self.witness)
         self._numbers = count(1)
@@ -122,7 +128,7 @@ class House:
 
     async def consent(self, guest_id: str, *purposes: str) -> None:
         for purpose in purposes:
-            await self.guests.grant_consent(guest(guest_id), guest_id, purpose)
+            await self.consents.give(guest(guest_id), guest_id, purpose)
 
     async def state(self, guest_id: str, patch: Mapping[str, Any], scope: str = "profile", **options: Any) -> Any:
         """The guest states it in the app; answers the body."""

@@ -84,7 +84,7 @@ async def test_parameters_that_are_wrong_are_named_as_such(house: House) -> None
         await house.guests.add_identifier(SERVICE, ana, "P M S", "1")
     assert [fault.pointer for fault in refused.value.faults] == ["system"]
     with pytest.raises(InvalidEdit):
-        await house.guests.grant_consent(guest(ana), ana, "marketing")
+        await house.consents.give(guest(ana), ana, "marketing")
 
 
 async def test_a_guest_is_renamed_under_a_precondition(house: House) -> None:
@@ -100,14 +100,21 @@ async def test_a_guest_is_renamed_under_a_precondition(house: House) -> None:
 
 async def test_consent_is_granted_and_withdrawn_on_the_record(house: House) -> None:
     ana = await house.guest()
-    given = await house.guests.grant_consent(guest(ana), ana, "food_safety")
+    given = await house.consents.give(guest(ana), ana, "food_safety")
     assert given.body["consents"] == [
-        {"purpose": "food_safety", "granted_at": "2026-07-01T12:00:00Z", "actor": ana, "surface": "guest_app"}
+        {
+            "purpose": "food_safety",
+            "granted_at": "2026-07-01T12:00:00Z",
+            "actor": ana,
+            "surface": "guest_app",
+            "expires_at": "2028-06-30T12:00:00Z",
+            "receipt": 1,
+        }
     ]
-    assert (await house.guests.grant_consent(SERVICE, ana, "food_safety")).version == given.version
-    await house.guests.grant_consent(SERVICE, ana, "room_setup")
-    await house.guests.withdraw_consent(guest(ana), ana, "food_safety")
-    assert (await house.guests.withdraw_consent(guest(ana), ana, "food_safety")).version == 4
+    assert (await house.consents.give(SERVICE, ana, "food_safety")).version == given.version
+    await house.consents.give(SERVICE, ana, "room_setup")
+    await house.consents.withdraw(guest(ana), ana, "food_safety")
+    assert (await house.consents.withdraw(guest(ana), ana, "food_safety")).version == 4
     changes = (await house.preferences.history(guest(ana), ana)).body["changes"]
     notes = [(change["action"], change["note"], change["actor"]) for change in changes[:3]]
     assert notes == [
@@ -141,7 +148,7 @@ async def test_without_consent_an_entry_keeps_its_place_and_loses_its_value(hous
     ana = await house.guest()
     await house.consent(ana, "food_safety")
     await house.state(ana, {"food.allergens": [{"code": "peanuts"}]})
-    await house.guests.withdraw_consent(guest(ana), ana, "food_safety")
+    house.clock.pass_by(house.terms.term)
     body = (await house.guests.document(guest(ana), ana)).body
     (told,) = body["entries"]["profile"]["food.allergens"]
     assert told["status"] == "withheld_no_consent"

@@ -119,12 +119,13 @@ async def test_each_surface_sees_its_own_and_never_the_reason(house: House) -> N
     assert "food.allergens" not in thermostat
 
 
-async def test_withdrawing_consent_withholds_the_value_from_the_next_read_on(house: House) -> None:
+async def test_a_consent_that_ended_withholds_the_value_from_the_next_read_on(house: House) -> None:
     ana = await house.guest()
     await house.stay(ana)
     await house.consent(ana, "food_safety")
     await house.state(ana, {"food.allergens": [{"code": "peanuts"}]})
-    await house.guests.withdraw_consent(guest(ana), ana, "food_safety")
+    house.clock.pass_by(house.terms.term)
+    await house.stay(ana)
     own = (await house.seen(guest(ana), ana))["food.allergens"]
     assert (own["value"], own["status"]) == (None, "withheld_no_consent")
     assert "food.allergens" not in await house.seen(staff("food"), ana)
@@ -337,7 +338,7 @@ async def test_history_shows_a_surface_its_values_and_withholds_without_consent(
     desk = (await house.preferences.history(staff(), ana)).body["changes"]
     assert [[key["key"] for key in change["keys"]] for change in desk] == [["room.quiet"]]
     assert (await house.preferences.history(staff("food"), ana)).body["changes"] == []
-    await house.guests.withdraw_consent(guest(ana), ana, "food_safety")
+    house.clock.pass_by(house.terms.term)
     own = (await house.preferences.history(guest(ana), ana)).body["changes"]
     (told,) = [k["after"][0] for change in own for k in change["keys"] if k["key"] == "food.allergens"]
     assert told["status"] == "withheld_no_consent"

@@ -32,8 +32,15 @@ OPERATIONS: dict[str, Operation] = {
     "rename": lambda h, c, g, s: h.guests.rename(c, g, "New Name"),
     "add identifier": lambda h, c, g, s: h.guests.add_identifier(c, g, "pms", "77"),
     "remove identifier": lambda h, c, g, s: h.guests.remove_identifier(c, g, "pms", "1"),
-    "grant": lambda h, c, g, s: h.guests.grant_consent(c, g, "room_setup"),
-    "withdraw": lambda h, c, g, s: h.guests.withdraw_consent(c, g, "room_setup"),
+    "grant": lambda h, c, g, s: h.consents.give(c, g, "room_setup"),
+    "withdraw": lambda h, c, g, s: h.consents.withdraw(c, g, "room_setup"),
+    "consents": lambda h, c, g, s: h.consents.states(c, g),
+    "receipt": lambda h, c, g, s: h.consents.receipt(c, g, "ui_adaptation"),
+    "invite": lambda h, c, g, s: h.invitations.invite(c, g, "food_safety", ["food.diet"]),
+    "invitations": lambda h, c, g, s: h.invitations.listing(c, g),
+    "answer": lambda h, c, g, s: h.invitations.reply(c, g, "inv_1", True),
+    "waiting": lambda h, c, g, s: h.consents.waiting(c, g),
+    "decline waiting": lambda h, c, g, s: h.consents.decline_waiting(c, g, "food_safety"),
     "create guest": lambda h, c, g, s: h.guests.create(c, "Someone"),
     "find guest": lambda h, c, g, s: h.guests.find(c, "pms", "1"),
     "put stay": lambda h, c, g, s: h.stays.put(c, "s9", {**STAY_BODY, "guest": g}),
@@ -71,6 +78,13 @@ MATRIX = {
     "remove identifier": "-----y-y",
     "grant": "y.---y.-",
     "withdraw": "y.---y.-",
+    "consents": "y.---y.y",
+    "receipt": "y.---y.y",
+    "invite": "--y.-y.-",
+    "invitations": "y.y.-y.-",
+    "answer": "..------",  # there is no such invitation
+    "waiting": "y.---y.-",
+    "decline waiting": "y.------",
     "create guest": "-----y-y",
     "find guest": "y.y.yy.y",
     "put stay": "-----y-y",
@@ -105,6 +119,7 @@ async def test_every_role_may_do_exactly_this(operation: str) -> None:
         ana = str(answer.body["guest"])
         stay = await house.stay(ana)
         await house.preferences.patch(SERVICE, ana, "profile", {"room.quiet": True})  # version 2, to be undone
+        await house.consent(ana, "ui_adaptation")
         if operation == "undo" and make(ana).role is Role.STAFF and "dallas" in make(ana).properties:
             assert await outcome(OPERATIONS[operation](house, make(ana), ana, stay)) == "-"  # not what staff did
             found += "-"
