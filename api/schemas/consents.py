@@ -197,7 +197,7 @@ RECEIPT_EXAMPLE: dict[str, Any] = {
         "data_categories": ["food"],
         "keys": ["food.allergens", "food.diet"],
         "recipients": ["food", "front_desk", "guest_app"],
-        "storage": "Until it is withdrawn, erased or ends; sealed wherever it rests.",
+        "storage": "Until it is withdrawn or erased; used until it ends.",
         "withdrawal": f"DELETE /v1/guests/{GUEST}/consents/food_safety",
     },
     "event": {

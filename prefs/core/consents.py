@@ -113,7 +113,7 @@ def issue(
             "recipients": sorted(
                 {s for definition in definitions for s in definition.surfaces if definition.purpose_at(s) == purpose}
             ),
-            "storage": "Until it is withdrawn, erased or ends; sealed wherever it rests.",
+            "storage": "Until it is withdrawn or erased; used until it ends.",
             "withdrawal": f"DELETE /v1/guests/{guest}/consents/{purpose}",
         },
         "event": {

@@ -26,7 +26,7 @@ _INVITATIONS = (
 _WAITING = select(WAITING).where(WAITING.c.guest_id == bindparam("of")).order_by(WAITING.c.id)
 _DROP_INVITATIONS = delete(INVITATION).where(INVITATION.c.guest_id == bindparam("of"), Among(INVITATION.c.id, "ids"))
 _DROP_WAITING = delete(WAITING).where(WAITING.c.guest_id == bindparam("of"), Among(WAITING.c.id, "ids"))
-_SET_KEYS = update(CHANGE).where(CHANGE.c.guest_id == bindparam("of"), CHANGE.c.version == bindparam("of_version"))
+_SET_CHANGE = update(CHANGE).where(CHANGE.c.guest_id == bindparam("of"), CHANGE.c.version == bindparam("of_version"))
 _ANSWERS = select(IDEMPOTENCY.c.caller, IDEMPOTENCY.c.key, IDEMPOTENCY.c.answer).where(
     IDEMPOTENCY.c.guest_id == bindparam("of")
 )
@@ -121,8 +121,8 @@ def _waiting_columns(guest: str, one: Waiting) -> records.Columns:
 
 def _erase(connection: Connection, guest: str, erasure: Erasure) -> None:
     for change in erasure.changes:
-        left = {"keys": records.keys_json(change), "note": change.note}
-        connection.execute(_SET_KEYS, {"of": guest, "of_version": change.version, **left})
+        columns = records.change_columns(change)  # whatever form they rest in
+        connection.execute(_SET_CHANGE, {"of": guest, "of_version": change.version, **columns})
     if not erasure.keys:
         return
     for row in connection.execute(_ANSWERS, {"of": guest}).all():
