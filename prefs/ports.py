@@ -7,7 +7,7 @@ raises is in the tree of `prefs.core.errors` and is named at the method.
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from prefs.core.accesses import Access, Chained, Name, Recorded
 from prefs.core.changes import Change, Written
@@ -142,6 +142,7 @@ class Committed:
     gone_after: timedelta
 
 
+@runtime_checkable
 class Tiers(Protocol):
     """What a store with tiers offers beside `Store`, for the hot read."""
 
@@ -168,6 +169,11 @@ class Tiers(Protocol):
     ) -> None:
         """Lay down an answer made from what these reads told, and from nothing else that can change. Where they told of
         many guests, `property` says for which place this one's was made."""
+        ...
+
+    async def wait_as_for_nobody(self, reads: Reads) -> None:
+        """Ask the store for nobody, if these reads were answered from copies: then it takes as long as if it had been
+        asked."""
         ...
 
     async def withdraw(self, guest: str, apply: "Apply", once: Once | None = None) -> Committed:

@@ -6,6 +6,7 @@ lies ready and needs only a look), `fences` (writes), `local` and `heartbeat` (w
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.errors import StoreUnavailable
 from prefs.core.papers import Papers
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Committed, Found, Lookup, Once, Record, Store, Traced, Usage
+from prefs.ports import Apply, Clock, Committed, Found, Lookup, Once, Reads, Record, Store, Traced, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,11 @@ class CachedStore:
         """For one request of a caller, who may also be told what is stale."""
         level = Freshness.SHARED if linearizable else Freshness.DEFAULT
         return Reader(self.answer, level, min_version, stale=True)
+
+    async def wait_as_for_nobody(self, reads: Reads) -> None:
+        if isinstance(reads, Reader) and reads.tier in (Tier.LOCAL, Tier.SHARED):
+            level = Freshness.SHARED if reads.tier is Tier.LOCAL else Freshness.STORE
+            await self.answer([f"{STAYS}:gst_{secrets.token_hex(16)}"], level)
 
     def prepared(self, guest: str, name: Hashable, min_version: int = 0) -> Any | None:
         """The answer laid down under this name, if every value it was made from may be served this moment."""

@@ -11,7 +11,7 @@ class Glimpse:
     """Tells what was looked up; whatever turns out to be needed beside that is asked of the source."""
 
     def __init__(self, source: Reads, wanted: Lookup, found: Found) -> None:
-        self._source, self._wanted, self._found = source, wanted, found
+        self.source, self._wanted, self._found = source, wanted, found
 
     @classmethod
     async def take(cls, source: Reads, wanted: Lookup) -> "Glimpse":
@@ -19,7 +19,7 @@ class Glimpse:
 
     async def get(self, guest: str) -> Document | None:
         known = guest in self._wanted.documents
-        return self._found.documents.get(guest) if known else await self._source.get(guest)
+        return self._found.documents.get(guest) if known else await self.source.get(guest)
 
     async def get_many(self, guests: Sequence[str]) -> dict[str, Document]:
         return {guest: found for guest in guests if (found := await self.get(guest)) is not None}
@@ -28,18 +28,18 @@ class Glimpse:
         lodgings = self._found.lodgings
         others = [guest for guest in guests if guest not in lodgings]
         told = {guest: list(lodgings[guest].stays) for guest in guests if guest in lodgings}
-        return told | await self._source.stays_of(others) if others else told
+        return told | await self.source.stays_of(others) if others else told
 
     async def live(self, stay: Stay) -> list[Entry]:
         lodging = self._found.lodgings.get(stay.guest)
-        return list(lodging.live.get(stay.id, ())) if lodging else await self._source.live(stay)
+        return list(lodging.live.get(stay.id, ())) if lodging else await self.source.live(stay)
 
     async def property(self, property_id: str) -> Record | None:
         known = property_id in self._wanted.properties
-        return self._found.properties.get(property_id) if known else await self._source.property(property_id)
+        return self._found.properties.get(property_id) if known else await self.source.property(property_id)
 
     async def extensions(self) -> tuple[int, list[Record]]:
-        return self._found.extensions or await self._source.extensions()
+        return self._found.extensions or await self.source.extensions()
 
     async def look_up(self, wanted: Lookup) -> Found:
-        return await self._source.look_up(wanted)
+        return await self.source.look_up(wanted)

@@ -24,11 +24,12 @@ from prefs.core.views import render
 from prefs.ports import Clock, Once, Past, Reads, Store, Traced
 from prefs.services.answers import Answer
 from prefs.services.batches import Batch, Item, named_in_body, problem
-from prefs.services.ids import ENTRY, WAITING, guest_id
+from prefs.services.ids import ENTRY, WAITING
 from prefs.services.languages import spoken
 from prefs.services.surroundings import (
     CatalogueSource,
     Surroundings,
+    asked_for,
     no_guest,
     no_property,
     no_stay,
@@ -76,7 +77,7 @@ class Preferences:
         An answer about now says until when time alone cannot change it (`holds_until`)."""
         access.require(caller, Act.READ_PREFERENCES)
         asked_at = self.clock.now()
-        seen = await self.surroundings.glimpse(caller, [guest], property, reads)
+        seen = await self.surroundings.glimpse(caller, Act.READ_PREFERENCES, [guest], property, reads)
         known, stays = await self.surroundings.reach(caller, Act.READ_PREFERENCES, guest, seen)
         catalogue = await self.catalogues.current(seen)
         _refuse_unknown(catalogue, keys)
@@ -112,7 +113,8 @@ class Preferences:
         access.require(caller, Act.READ_PREFERENCES)
         if len(guests) > BATCH_MAX:
             raise InvalidEdit([Fault("/guests", "TOO_MANY", f"must have at most {BATCH_MAX} elements")])
-        now, seen = self.clock.now(), await self.surroundings.glimpse(caller, guests, property, reads)
+        now, act = self.clock.now(), Act.READ_PREFERENCES
+        seen = await self.surroundings.glimpse(caller, act, guests, property, reads)
         catalogue = await self.catalogues.current(seen)
         with named_in_body():
             moment = self.surroundings.moment(at)
@@ -125,13 +127,15 @@ class Preferences:
         if place is not None and not access.belongs(caller, place):
             raise no_property()
         declared = await self.surroundings.property(place, catalogue, seen) if place else None
-        known = {guest: guest_id(guest) for guest in guests}
+        known = {guest: asked_for(caller, act, guest) for guest in guests}
         wanted = list(dict.fromkeys(known.values()))
         stays, read = await seen.stays_of(wanted), await seen.get_many(wanted)
         if place and (access.is_bound(caller) or caller.stay):  # a reason at one property is none at another
             stays = {guest: [s for s in found if s.property == place] for guest, found in stays.items()}
         tied = {guest: access.relation(caller, guest, stays.get(guest, []), now) for guest in wanted}
-        reachable = [guest for guest in wanted if access.allows(caller, Act.READ_PREFERENCES, tied[guest])]
+        reachable = [guest for guest in wanted if access.allows(caller, act, tied[guest])]
+        if len(reachable) < len(wanted):
+            await self.surroundings.wait_as_for_nobody(caller, seen)
         documents = {guest: read[guest] for guest in reachable if guest in read}
         here = {guest: current(stays.get(guest, []), place, moment) if place else None for guest in reachable}
         labels, owed = spoken(catalogue, language), owes_record(caller)
@@ -171,7 +175,7 @@ class Preferences:
         if where.kind is ScopeKind.PROPERTY and not access.belongs(caller, where.id):
             raise no_property()
         place = property or (where.id if where.kind is ScopeKind.PROPERTY else None)
-        seen = await self.surroundings.glimpse(caller, [guest], place, documents=False)
+        seen = await self.surroundings.glimpse(caller, Act.EDIT_PREFERENCES, [guest], place, documents=False)
         known, stays = await self.surroundings.reach(caller, Act.EDIT_PREFERENCES, guest, seen)
         catalogue = await self.catalogues.current(seen)
         facts = await self._facts_of_edit(caller, stays, catalogue, where, property, seen)

@@ -20,9 +20,9 @@ from prefs.core.patches import SCOPE_ID
 from prefs.core.rooms import Property
 from prefs.core.sights import Relation
 from prefs.core.stays import Facts, Stay, current
-from prefs.ports import Clock, Lookup, Reads, Store
+from prefs.ports import Clock, Lookup, Reads, Store, Tiers
 from prefs.services.glimpse import Glimpse
-from prefs.services.ids import guest_id
+from prefs.services.ids import NOBODY, guest_id
 
 PROPERTIES_KEPT = 512
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -32,6 +32,13 @@ class CatalogueSource(Protocol):
     """Where use cases get the catalogue of the moment: the standard one with the operator's extension."""
 
     async def current(self, reads: Reads | None = None) -> Catalogue: ...
+
+
+def asked_for(caller: Caller, act: Act, guest: str) -> str:
+    """The id to look up. Where the token alone says that nothing can tie the caller to this guest it is that of nobody,
+    as for what is no id: nothing that is looked up then depends on whether the guest is there."""
+    known = guest_id(guest)
+    return known if access.could_reach(caller, act, known) else NOBODY
 
 
 def no_guest() -> NotFound:
@@ -53,11 +60,13 @@ class Surroundings:
 
     def __init__(self, store: Store, catalogues: CatalogueSource, clock: Clock) -> None:
         self.store, self.catalogues, self.clock = store, catalogues, clock
+        self._tiers = store if isinstance(store, Tiers) else None
         self._properties: OrderedDict[str, tuple[int, int, Mapping[str, Any], Property]] = OrderedDict()
 
     async def glimpse(
         self,
         caller: Caller,
+        act: Act,
         guests: Sequence[str],
         property: str | None,
         reads: Reads | None = None,
@@ -73,16 +82,27 @@ class Surroundings:
             place = property or (next(iter(caller.properties)) if len(caller.properties) == 1 else None)
             place = place if place and access.belongs(caller, place) else None
         places = (place,) if place and SCOPE_ID.fullmatch(place) else ()
-        known = tuple(dict.fromkeys(map(guest_id, guests)))
-        return await Glimpse.take(reads or self.store, Lookup(known if documents else (), known, places, True))
+        known = tuple(dict.fromkeys(asked_for(caller, act, guest) for guest in guests))
+        wanted = Lookup(known if documents else (), known, places, True)
+        return await Glimpse.take(reads or self._reading(), wanted)
 
     async def reach(self, caller: Caller, act: Act, guest: str, reads: Reads | None = None) -> tuple[str, list[Stay]]:
         """The guest's id and stays. Raises NotFound where nothing ties the caller to the guest as the act needs it."""
-        known = guest_id(guest)
-        stays = (await (reads or self.store).stays_of([known])).get(known, [])
+        known, asked = asked_for(caller, act, guest), reads or self._reading()
+        stays = (await asked.stays_of([known])).get(known, [])
         if not access.reaches(caller, act, known, stays, self.clock.now()):
+            await self.wait_as_for_nobody(caller, asked)
             raise no_guest()
         return known, stays
+
+    async def wait_as_for_nobody(self, caller: Caller, asked: Reads) -> None:
+        """A guest of another house may lie in a copy here, and be found sooner than that somebody is not there at all:
+        who is refused waits for the store either way."""
+        if self._tiers is not None and access.is_bound(caller):
+            await self._tiers.wait_as_for_nobody(asked.source if isinstance(asked, Glimpse) else asked)
+
+    def _reading(self) -> Reads:
+        return self._tiers.reading() if self._tiers is not None else self.store
 
     async def document(self, guest: str, reads: Reads | None = None) -> Document:
         found = await (reads or self.store).get(guest)
