@@ -1,8 +1,9 @@
 """What staff are to do, in words, without why: "Feather-free pillows ×2 – must", never "allergy".
 
 A key's action labels give the sentence: `_` is the whole with {items} for its elements (`_SURFACE` instead of it on
-that surface); an element speaks by the text of its own id, else by `each`, else by its choice label. A {field} is
-filled by the action of that name where there is one, else by the value; one that is absent or false leaves nothing.
+that surface); an element speaks by the text of its own id, else by `each`, else by its choice label; a refused one by
+`not_` and its id, else by its choice label. A {field} is filled by the action of that name where there is one, else by
+the value; one that is absent or false leaves nothing.
 """
 
 from typing import Any
@@ -16,6 +17,7 @@ from prefs.core.values import Flag, Kind, Object, Sequence
 
 WHOLE = "_"
 EACH = "each"
+REFUSED = "not_"
 
 
 def action(definition: Definition, effective: Effective, surface: str, labels: Labels) -> dict[str, Any]:
@@ -28,7 +30,9 @@ def action(definition: Definition, effective: Effective, surface: str, labels: L
     elif effective.status is Status.NO_PREFERENCE:
         texts.append(labels.strengths.get(Strength.NO_PREFERENCE, ""))
     for negative in effective.nots:
-        text = f"{words.choices.get(negative.value, negative.value)} – {labels.strengths.get(negative.strength, '')}"
+        text = words.actions.get(f"{REFUSED}{negative.value}") or (
+            f"{words.choices.get(negative.value, negative.value)} – {labels.strengths.get(negative.strength, '')}"
+        )
         texts.append(text)
         elements.append({"text": text, "strength": negative.strength.value})
     told = "; ".join(text for text in texts if text)

@@ -28,6 +28,7 @@ REASONS = frozenset(
 WARNINGS = frozenset({"REFUSED_ELSEWHERE", "OUTRANKED_BY_NEED"})
 REASON_PLACEHOLDERS = frozenset({"value", "requested", "limit", "policy", "items"})
 WHOLE = "_"  # the action sentence around the elements
+REFUSED = "not_"  # how an element speaks that the guest refuses, before its id
 EACH = "each"  # how an element speaks that has no action of its own
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -106,7 +107,8 @@ def check_key_labels(file: str, definition: Definition, labels: KeyLabels) -> No
         raise CatalogueInvalid(file, key, "actions", "is missing" if acts else "no surface shows an action of this key")
     if acts and WHOLE not in labels.actions:
         raise CatalogueInvalid(file, key, f"actions.{WHOLE}", "is missing")
-    known = choices | fields | {WHOLE, EACH, "true", "false"} | {f"{WHOLE}{surface}" for surface in SURFACES}
+    refused = {f"{REFUSED}{choice}" for choice in choices}
+    known = choices | refused | fields | {WHOLE, EACH, "true", "false"} | {f"{WHOLE}{surface}" for surface in SURFACES}
     for name, text in labels.actions.items():
         if name not in known:
             raise CatalogueInvalid(file, key, f"actions.{name}", "is no choice, field or surface of this key")

@@ -32,6 +32,7 @@ from tests.api.served import served
 
 FIXED_SEED = 20261122
 EXAMPLES = 16
+STATEFUL_EXAMPLES = 12
 CHECKS = {
     "not_a_server_error",
     "status_code_conformance",
@@ -67,7 +68,7 @@ def configuration(base: str, seed: int, world: World) -> SchemathesisConfig:
             "continue-on-failure": True,
             "parameters": {"guest": world.guest, "stay": world.stay, "property": PROPERTY},
             "generation": {"max-examples": EXAMPLES, "no-shrink": True},
-            "phases": {"stateful": {"enabled": False}},
+            "phases": {"stateful": {"enabled": True, "generation": {"max-examples": STATEFUL_EXAMPLES}}},
             "checks": {
                 "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx"]},
                 "negative_data_rejection": {"expected-statuses": REFUSED_BAD},
