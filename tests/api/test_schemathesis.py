@@ -80,8 +80,9 @@ def configuration(base: str, seed: int, world: World) -> SchemathesisConfig:
 
 def explore(
     document: dict[str, Any], tokens: dict[str, str], config: SchemathesisConfig
-) -> tuple[Counter[str], list[str], Counter[int]]:
-    """Every phase over every operation: how often each check ran, what failed, and how often each status came."""
+) -> tuple[Counter[str], list[str], Counter[int], Counter[str]]:
+    """Every phase over every operation: how often each check ran, what failed, how often each status came, and how many
+    scenarios each phase had. In the stateful one what is deleted is asked for again (`use_after_free`)."""
     schema = schemathesis.openapi.from_dict(document, config=config)
 
     class Bearer:
@@ -96,11 +97,13 @@ def explore(
 
     schema.auth(refresh_interval=None)(Bearer)  # a kept token would be that of another operation
     ran: Counter[str] = Counter()
+    phases: Counter[str] = Counter()
     answers: Counter[int] = Counter()
     failures: list[str] = []
     for event in from_schema(schema).execute():
         match event:
             case events.ScenarioFinished():
+                phases[event.phase.value] += 1
                 for case_id, checks in event.recorder.checks.items():
                     ran.update(check.name for check in checks)
                     failed = [check for check in checks if check.status is Status.FAILURE and check.failure_info]
@@ -110,7 +113,7 @@ def explore(
                 failures.append(repr(event))
             case events.EngineFinished():
                 assert event.stop_reason is StopReason.COMPLETED
-    return ran, failures, answers
+    return ran, failures, answers, phases
 
 
 def told(recorder: Any, case_id: str, check: Any) -> str:
@@ -146,14 +149,19 @@ async def test_nothing_it_thinks_of_breaks_the_service(
     settings: Settings, tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with running(settings, tmp_path / "server.log") as (base, document, world, tokens):
-        ran, failures, answers = await asyncio.to_thread(explore, document, tokens, configuration(base, seed, world))
+        ran, failures, answers, phases = await asyncio.to_thread(
+            explore, document, tokens, configuration(base, seed, world)
+        )
 
     counted = ", ".join(f"{name} {count}" for name, count in sorted(ran.items()))
     statuses = ", ".join(f"{status}: {count}" for status, count in sorted(answers.items()))
     with capsys.disabled():
-        sys.stdout.write(f"\nschemathesis, seed {seed}: answers {statuses}; checks that ran: {counted}\n")
+        sys.stdout.write(
+            f"\nschemathesis, seed {seed}: answers {statuses}; checks that ran: {counted}; scenarios {dict(phases)}\n"
+        )
     assert not failures, f"seed {seed}:\n" + "\n\n".join(failures[:20])
     assert ran.keys() == CHECKS
+    assert all(phases[name] for name in ("examples", "coverage", "fuzzing", "stateful")), phases
     assert answers.total() > 500
     assert answers[200] > 100 and not any(status >= 500 for status in answers)
 
@@ -164,6 +172,6 @@ async def test_a_planted_drift_is_found(settings: Settings, tmp_path: Path) -> N
         document["components"]["schemas"]["Version"]["properties"]["python"] = {"type": "integer"}
         responses = document["paths"]["/livez"]["get"]["responses"]
         responses["201"] = responses.pop("200")
-        _, failures, _ = await asyncio.to_thread(explore, document, tokens, configuration(base, FIXED_SEED, world))
+        _, failures, _, _ = await asyncio.to_thread(explore, document, tokens, configuration(base, FIXED_SEED, world))
     found = {failure.partition(":")[0] for failure in failures}
     assert {"response_schema_conformance", "status_code_conformance"} <= found
