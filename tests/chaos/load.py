@@ -130,7 +130,7 @@ def _history(trial: Trial, guest: str, oldest: int) -> dict[int, Any]:
     found: dict[int, Any] = {}
     cursor: str | None = None
     while True:
-        query = {"limit": "200", **({"cursor": cursor} if cursor else {})}
+        query = {"limit": "100", **({"cursor": cursor} if cursor else {})}
         url = f"{trial.server.url}/v1/guests/{guest}/history"
         answer = httpx2.get(url, params=query, headers=bearer(trial.token_of(guest)), timeout=CLIENT_TIMEOUT_S)
         assert answer.status_code == 200, answer.text

@@ -45,6 +45,7 @@ READS: dict[str, Call] = {
     "usage": lambda store: store.usage("bed.type"),
     "guests_with": lambda store: store.guests_with("bed.type", 10),
     "guests": lambda store: store.guests(10),
+    "papers": lambda store: store.papers("gst_1"),
     "ping": lambda store: store.ping(),
     "credentials.get": lambda store: store.credentials.get(Kind.LINK, "lnk_1"),
     "credentials.of_property": lambda store: store.credentials.of_property(Kind.DEVICE, "htl_1", NOW, 10),
@@ -57,6 +58,7 @@ WRITES: dict[str, Call] = {
     "put_stay": lambda store: store.put_stay(stay("sty_1", "gst_1", "htl_1")),
     "put_property": lambda store: store.put_property("htl_1", {}),
     "delete_property": lambda store: store.delete_property("htl_1"),
+    "drop_waiting": lambda store: store.drop_waiting(NOW, 10),
     "put_extension": lambda store: store.put_extension("spa.oil", {}),
     "credentials.add": lambda store: store.credentials.add(Credential(Kind.LINK, name("lnk"), {}, NOW), NOW),
     "credentials.change": lambda store: store.credentials.change(
