@@ -8,6 +8,7 @@ expected of good data beside the usual ones. A 5xx never is.
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import sys
 from collections import Counter
@@ -24,6 +25,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, StopReason, events, from_schema
 
 from api.auth import load_keys, make_key, save_keys
+from prefs.core.callers import ALL_GUESTS
 from prefs.migrations import migrate
 from prefs.settings import Settings
 from tests.api.front import PROPERTY, Front
@@ -79,7 +81,7 @@ def configuration(base: str, seed: int, world: World) -> SchemathesisConfig:
 
 
 def explore(
-    document: dict[str, Any], tokens: dict[str, str], config: SchemathesisConfig
+    document: dict[str, Any], tokens: dict[str, str] | None, config: SchemathesisConfig
 ) -> tuple[Counter[str], list[str], Counter[int], Counter[str]]:
     """Every phase over every operation: how often each check ran, what failed, how often each status came, and how many
     scenarios each phase had. In the stateful one what is deleted is asked for again (`use_after_free`)."""
@@ -89,13 +91,14 @@ def explore(
         """A token of somebody who may do what the operation does."""
 
         def get(self, case: schemathesis.Case, context: schemathesis.AuthContext) -> str | None:
-            return tokens.get(str(context.operation.definition.raw["operationId"]))
+            return (tokens or {}).get(str(context.operation.definition.raw["operationId"]))
 
         def set(self, case: schemathesis.Case, data: str | None, context: schemathesis.AuthContext) -> None:
             if data is not None:
                 case.headers["Authorization"] = f"Bearer {data}"
 
-    schema.auth(refresh_interval=None)(Bearer)  # a kept token would be that of another operation
+    if tokens is not None:
+        schema.auth(refresh_interval=None)(Bearer)  # a kept token would be that of another operation
     ran: Counter[str] = Counter()
     phases: Counter[str] = Counter()
     answers: Counter[int] = Counter()
@@ -175,3 +178,40 @@ async def test_a_planted_drift_is_found(settings: Settings, tmp_path: Path) -> N
         _, failures, _, _ = await asyncio.to_thread(explore, document, tokens, configuration(base, FIXED_SEED, world))
     found = {failure.partition(":")[0] for failure in failures}
     assert {"response_schema_conformance", "status_code_conformance"} <= found
+
+
+def peers(path: Path, base: str, world: World, bearers: dict[str, str]) -> SchemathesisConfig:
+    """Two identities of which neither may see what the other made; the first does everything."""
+    listed = [
+        {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {token}"}]}
+        for name, token in bearers.items()
+    ]
+    path.write_text(json.dumps({"auth": listed}), encoding="utf-8")
+    return SchemathesisConfig.from_dict(
+        {
+            "base-url": base,
+            "seed": FIXED_SEED,
+            "continue-on-failure": True,
+            "auth": {"wfc": {"path": str(path), "user": next(iter(bearers)), "peers": list(bearers)}},
+            "parameters": {"guest": world.guest, "stay": world.stay, "property": PROPERTY},
+            "generation": {"max-examples": 6, "no-shrink": True},
+            "phases": {"stateful": {"enabled": True, "generation": {"max-examples": STATEFUL_EXAMPLES}}},
+        }
+    )
+
+
+@pytest.mark.parametrize("other", ["another guest", "planted: a service that may see everyone"])
+async def test_what_a_guest_made_is_shown_to_no_peer(settings: Settings, tmp_path: Path, other: str) -> None:
+    """object_level_authorization with two identities: whatever one made is asked for as the other. Where the other may
+    see everyone the check must speak, which shows that it asks."""
+    async with running(settings, tmp_path / "server.log") as (base, document, world, _):
+        front = Front(None, None, load_keys(settings.keys)[0], WallClock(), None)  # type: ignore[arg-type]
+        everyone = front.token("service", "guest_app", "pms", permissions=[ALL_GUESTS])
+        bearers = {
+            "owner": front.guest(world.guest),
+            "peer": front.guest(world.elsewhere) if other == "another guest" else everyone,
+        }
+        config = peers(tmp_path / "peers.json", base, world, bearers)
+        _, failures, _, _ = await asyncio.to_thread(explore, document, None, config)
+    found = [failure for failure in failures if failure.startswith("object_level_authorization")]
+    assert bool(found) is (other != "another guest"), failures[:5]
