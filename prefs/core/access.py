@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
+from itertools import product
 
 from prefs.core.callers import ALL_GUESTS, Caller, Role
 from prefs.core.catalogue import GUEST_SURFACE, PURPOSES
@@ -329,6 +330,25 @@ def sight(who: Standing, surface: str, tied: Relation) -> Sight:
     return Sight(who, surface, tied, applies, stored, _PURSUED.get(surface, frozenset()))
 
 
+def _check_shown() -> None:
+    """Raises ValueError for an unknown word in SHOWN, and where two rows are about the same."""
+    known = {
+        "who": set(Standing),
+        "tie": {"any", *Relation},
+        "surface": {"any", "others", *EVERY_SURFACE},
+        "data": {"P0", "P1", "SC"},
+        "consent": {"any", "given", "missing"},
+        "what_applies": {"listed", "existence"},
+        "what_is_stored": {"value", "by_value", "existence"},
+    }
+    for row in rows(SHOWN):
+        if wrong := {word for column, words in known.items() for word in set(row[column].split()) - words}:
+            raise ValueError(f"SHOWN has unknown words: {', '.join(sorted(wrong))}")
+    for who, surface, tied in product(Standing, EVERY_SURFACE, Relation):
+        sight(who, surface, tied)
+
+
+_check_shown()
 OWN = sight(Standing.GUEST, GUEST_SURFACE, Relation.SELF)
 
 

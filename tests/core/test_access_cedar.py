@@ -265,3 +265,18 @@ def mutated(row: str, before: str, after: str) -> ModuleType:
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_changed_table_is_noticed(name: str) -> None:
     assert differences(mutated(*MUTANTS[name]))
+
+
+@pytest.mark.parametrize(
+    ("row", "before", "after"),
+    [
+        ("staff          in_house arriving  any        SC", "given ", "giben "),
+        ("staff          in_house arriving  any        SC", "SC     ", "P1 SC  "),
+        ("read_history", "here  ", "heer  "),
+        ("food          service", "food_safety", "food_safetea"),
+        ("edit_preferences", "edit_preferences", "edit_preference "),
+    ],
+)
+def test_a_table_that_makes_no_sense_does_not_load(row: str, before: str, after: str) -> None:
+    with pytest.raises(ValueError):
+        mutated(row, before, after)
