@@ -32,6 +32,8 @@ STATUSES: Mapping[type[errors.PrefsError], int] = {
     errors.StoreUnavailable: 503,
     errors.LedgerUnavailable: 503,
     errors.SchemaOutdated: 503,
+    errors.Sealed: 503,
+    errors.WrappingKeyMissing: 503,
 }
 
 STATUS_BY_CODE: Mapping[str, int] = {kind.code: status for kind, status in STATUSES.items()}

@@ -28,7 +28,7 @@ from prefs.cache.sealing import KEY_BYTES
 from prefs.core.accesses import Access, Deed, Outcome
 from prefs.core.catalogue import Catalogue
 from prefs.core.consents import Terms
-from prefs.core.errors import SchemaOutdated, Unavailable
+from prefs.core.errors import SchemaOutdated, Sealed, Unavailable
 from prefs.definitions import load_folder, load_standard
 from prefs.ledger.chained import ChainedLedger
 from prefs.ledger.keys import SEED_BYTES, LedgerKeys
@@ -53,11 +53,17 @@ from prefs.services.revocations import Revocations
 from prefs.services.stays import Stays
 from prefs.services.witness import Witness
 from prefs.settings import Settings
+from prefs.store.custody import Custody as Custody
+from prefs.store.custody import wrapping_keys_in_use
 from prefs.store.engines import parse, sqlite_path, wal_safe
 from prefs.store.ledger_rows import SqlLedgerRows, beside
 from prefs.store.memory import MemoryStore
 from prefs.store.sql import SqlStore
+from prefs.vault.envelope import Envelope
+from prefs.vault.providers import CommandProvider, EnvironmentProvider, Provider
+from prefs.vault.providers import FileProvider as FileProvider
 
+VAULT_KEYS, VAULT_COMMAND = "GUESTPREFS_VAULT_KEYS", "GUESTPREFS_VAULT_COMMAND"
 MEMORY = "memory://"  # for trying things out: nothing outlives the process
 
 
@@ -161,7 +167,7 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
     if await schema_of(settings) in (SchemaState.EMPTY, SchemaState.OUTDATED):
         raise SchemaOutdated("The database does not have the schema of this program. Run: guestprefs migrate")
     key = await asyncio.to_thread(cache_key, settings.cache_key) if settings.shares_a_cache else b""
-    sql = await SqlStore.open(settings.database_url, clock)
+    sql = await open_sql(settings, clock)
     bytes_max, metrics = settings.cache_mib * 2**20, PrometheusMetrics()
     if settings.on_sqlite:
         path = sqlite_path(parse(settings.database_url))
@@ -169,6 +175,42 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
     if settings.shares_a_cache:
         return cached(sql, clock, settings.redis_url, key, bytes_max=bytes_max, metrics=metrics)
     return sql
+
+
+async def open_sql(settings: Settings, clock: Clock) -> SqlStore:
+    """The truth alone, without tiers; its `custody` keeps what rests sealed in order. Raises Sealed for wrapping keys
+    that are missing or wrong."""
+    await make_wrapping_keys(settings)
+    provider = wrapping_keys(settings)
+    vault = await asyncio.to_thread(lambda: Envelope(provider, sealing=settings.sealing))
+    return await SqlStore.open(settings.database_url, clock, vault)
+
+
+async def make_wrapping_keys(settings: Settings) -> bool:
+    """Make the file of wrapping keys where `lacks_wrapping_keys`; raises what that raises."""
+    return await lacks_wrapping_keys(settings) and await asyncio.to_thread(FileProvider(settings.vault_file).make)
+
+
+async def lacks_wrapping_keys(settings: Settings) -> bool:
+    """Whether there is no file of wrapping keys yet. Raises Sealed where there must have been one."""
+    provider = wrapping_keys(settings)
+    if not isinstance(provider, FileProvider) or await asyncio.to_thread(provider.path.exists):
+        return False
+    if used := await wrapping_keys_in_use(settings.database_url):
+        raise Sealed(
+            f"{provider.path} is missing, and what guests said rests sealed under {', '.join(used)}. "
+            "Restore that file from its backup; a new one would open nothing."
+        )
+    return True
+
+
+def wrapping_keys(settings: Settings) -> Provider:
+    """Where the wrapping keys come from. Raises Sealed when that is said twice."""
+    if settings.vault_keys and settings.vault_command:
+        raise Sealed(f"{VAULT_KEYS} and {VAULT_COMMAND} are both set: say only once where the wrapping keys come from.")
+    if settings.vault_keys:
+        return EnvironmentProvider(VAULT_KEYS, settings.vault_keys)
+    return CommandProvider(settings.vault_command) if settings.vault_command else FileProvider(settings.vault_file)
 
 
 def cache_key(path: Path) -> bytes:

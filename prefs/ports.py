@@ -24,6 +24,61 @@ class Clock(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A guest's data key as it rests: its id, the wrapping key that wraps it, and itself under that."""
+
+    id: str
+    wrapped_by: str
+    wrapped: bytes
+
+
+class Safe(Protocol):
+    """One guest's data key at work."""
+
+    @property
+    def key(self) -> DataKey: ...
+
+    def seal(self, data: bytes, *place: str) -> bytes:
+        """Under the data key, bound to guest, key and place (what it is, of which preference key, at which version):
+        what was moved to another place does not open there."""
+        ...
+
+    def open(self, sealed: bytes, *place: str) -> bytes:
+        """Raises Sealed for anything but what was sealed for this very place."""
+        ...
+
+
+class Vault(Protocol):
+    """Data keys of guests, wrapped by wrapping keys that never rest beside them."""
+
+    @property
+    def sealing(self) -> bool:
+        """Whether what is written now is sealed; what is sealed is opened in any case."""
+        ...
+
+    @property
+    def proofs(self) -> Mapping[str, str]:
+        """By the ids of all wrapping keys, what tells whether a key of that id is the same key; the first one wraps."""
+        ...
+
+    def make(self, guest: str) -> Safe:
+        """A new data key, wrapped by the newest wrapping key."""
+        ...
+
+    def unlock(self, guest: str, key: DataKey) -> Safe:
+        """Raises WrappingKeyMissing, and Sealed for a key that was not wrapped for this guest."""
+        ...
+
+    def rewrap(self, guest: str, key: DataKey) -> DataKey:
+        """The same data key, wrapped by the newest wrapping key. Raises as `unlock`."""
+        ...
+
+    async def renew(self, missing: str) -> None:
+        """Look again where the wrapping keys come from: this one may have been added. Raises Sealed."""
+        ...
+
+
 class Past(Protocol):
     """A guest's history as seen inside a write, under its lock."""
 

@@ -22,6 +22,7 @@ CACHE_KEY_FILE = "cache.key"
 ISSUER_URLS = r"^(\s*(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])\S+)*\s*$"
 LEDGER_KEY_FILE = "ledger.key"
 LEDGER_FOLDER = "ledger"
+VAULT_FILE = "vault.json"
 
 
 def _sqlite_in(validated: dict[str, Any]) -> str:
@@ -42,6 +43,10 @@ def _ledger_key_in(validated: dict[str, Any]) -> Path:
 
 def _ledger_folder_in(validated: dict[str, Any]) -> Path:
     return Path(validated.get("data", Path("data"))) / LEDGER_FOLDER
+
+
+def _vault_in(validated: dict[str, Any]) -> Path:
+    return Path(validated.get("data", Path("data"))) / VAULT_FILE
 
 
 class Settings(BaseSettings):
@@ -93,6 +98,27 @@ class Settings(BaseSettings):
     )
     cache_mib: int = Field(
         default=64, ge=1, le=65536, description="Mebibytes that a process may keep in its memory of what it has read."
+    )
+    vault_file: Path = Field(
+        default_factory=_vault_in,
+        description="File with the wrapping keys of the vault; every process needs the same ones, and without them "
+        "nothing that guests said can be read. Empty: vault.json in the data folder, made on the first start.",
+    )
+    vault_keys: str = Field(
+        default_factory=str,
+        repr=False,
+        description="The wrapping keys themselves, instead of the file: what the file would hold.",
+    )
+    vault_command: str = Field(
+        default_factory=str,
+        repr=False,
+        description="A command that prints the wrapping keys, instead of the file: for a key management service. "
+        "Run at start, at most 10 seconds.",
+    )
+    sealing: bool = Field(
+        default=True,
+        description="Seal what is written; what is sealed is read in any case. Turn it off only while processes of a "
+        "release without a vault still run beside this one, then run: guestprefs vault seal.",
     )
     keys: Path = Field(
         default_factory=_keys_in,

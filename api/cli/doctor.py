@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from api.auth import load_keys
-from api.cli import audit, console
+from api.cli import audit, console, vault
 from api.cli.configuration import read_settings, unknown_variables
 from api.cli.console import CommandFault
 from api.cli.first_start import schema_now, shown
@@ -17,7 +17,6 @@ from api.cli.release import version_number
 from prefs.bootstrap import (
     SchemaState,
     cache_key,
-    open_house,
     shared_cache_answers,
     sqlite_release,
     standard_catalogue,
@@ -59,7 +58,7 @@ def _examine(data: Path | None) -> Iterator[Finding]:
     yield from (Finding(False, f"Unsafe: {finding}") for finding in unsafe)
     if not unsafe:
         yield Finding(True, "Safe to serve real guests: no debugging, no demo key, no known password, no open file.")
-    for look in (_keys, _catalogue, _database, _cache):
+    for look in (_keys, _catalogue, _database, _vault, _cache):
         yield _look(look, settings)
 
 
@@ -131,8 +130,21 @@ def _database(settings: Settings) -> Finding:
             return Finding(
                 True, f"Database: the schema of {where} is newer than this program, which still works on it."
             )
-    asyncio.run(_touch(settings))
     return Finding(True, f"Database: {where} answers and its schema fits.")
+
+
+def _vault(settings: Settings) -> Finding:
+    if schema_now(settings) in (SchemaState.EMPTY, SchemaState.OUTDATED):
+        return Finding(True, "Vault: not looked at before the database has its tables.")
+    if not vault.is_there(settings):
+        return Finding(True, f"Vault: {settings.vault_file} is not there yet; the first start makes it.")
+    if not settings.sealing:
+        return Finding(
+            False,
+            "Vault: GUESTPREFS_SEALING is off, so what guests say rests open. Once no process of an older release "
+            "runs, turn it on and run: guestprefs vault seal",
+        )
+    return Finding(True, f"Vault: {vault.described(settings)}")
 
 
 def _cache(settings: Settings) -> Finding:
@@ -148,11 +160,3 @@ def _cache(settings: Settings) -> Finding:
     if not asyncio.run(shared_cache_answers(settings)):
         return Finding(False, f"Cache: {where} does not answer. The service works without it, only slower.")
     return Finding(True, f"Cache: {kept}, and {where} answers.")
-
-
-async def _touch(settings: Settings) -> None:
-    house = await open_house(settings.model_copy(update={"redis_url": ""}))  # without making a cache key
-    try:
-        await house.store.ping()
-    finally:
-        await house.close()

@@ -13,7 +13,16 @@ from api.cli.audit import refuse_unsafe
 from api.cli.console import CommandFault, say
 from api.cli.credentials import signing_key
 from api.keys import DEMO_KEY
-from prefs.bootstrap import MEMORY, SchemaState, cache_key, migrate_schema, schema_of
+from prefs.bootstrap import (
+    MEMORY,
+    SchemaState,
+    SystemClock,
+    cache_key,
+    make_wrapping_keys,
+    migrate_schema,
+    open_sql,
+    schema_of,
+)
 from prefs.settings import Settings
 
 FOLDER_MODE = 0o700
@@ -38,6 +47,17 @@ def prepare(settings: Settings, *, demo: bool) -> None:
     refuse_unfit(settings)
     if not demo:
         refuse_unsafe(settings)
+    asyncio.run(_prepare_vault(settings))
+
+
+async def _prepare_vault(settings: Settings) -> None:
+    """Said here once, not by every worker that cannot start: Sealed for wrapping keys that are missing or wrong."""
+    if await make_wrapping_keys(settings):
+        say(
+            f"Made a wrapping key in {settings.vault_file} (readable by you alone). Keep a copy of it apart from the "
+            "database: nothing that guests say can be read without it."
+        )
+    await (await open_sql(settings, SystemClock())).close()
 
 
 def refuse_unfit(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import console, credentials, definitions, demo, doctor, first_start, ledger, running
+from api.cli import console, credentials, definitions, demo, doctor, first_start, ledger, running, vault
 from api.cli.configuration import read_settings
 from api.cli.console import CommandFault, say
 from api.cli.credentials import Bearer, sign, signing_key
@@ -39,6 +39,7 @@ accesses = typer.Typer(no_args_is_help=True, help="Who saw special-category data
 app.add_typer(accesses, name="ledger")
 tokens = typer.Typer(no_args_is_help=True, help="Take tokens back before their time.")
 app.add_typer(tokens, name="tokens")
+app.add_typer(vault.app, name="vault")
 
 DataOption = Annotated[
     Path | None, typer.Option(help="Folder for database, keys and demo.json. (default: GUESTPREFS_DATA or ./data)")
@@ -130,8 +131,15 @@ def keys(
     ] = None,
     data: DataOption = None,
 ) -> None:
-    """Make a key file for signing and verifying tokens; an existing file is never replaced."""
-    target = path or read_settings(data=data).keys
+    """Make a key file for signing and verifying tokens, and one with the wrapping key of the vault.
+
+    An existing file is never replaced. With --out only the signing key is made.
+    """
+    settings = read_settings(data=data)
+    target = path or settings.keys
+    made = path is None and vault.make_file(settings)
+    if made and target.exists():
+        return
     first_start.make_keys(target)
     say(f"Made a signing key in {target} (readable by you alone).")
 

@@ -1,7 +1,7 @@
-"""Guests by the hundred thousand: one is made through the API, the rest are copies of its rows, made by the database.
+"""Guests by the hundred thousand: one is made through the API, the rest are copies of its rows.
 
-So every copy has exactly what the service itself would have stored, and a million of them take a minute or two, not
-hours: no row leaves the database, so neither COPY nor many prepared inserts would be faster.
+So every copy has exactly what the service itself would have stored, and a million of them take minutes, not hours. The
+database copies what it can; what rests sealed is sealed for each copy under a key of its own (`sealed`).
 """
 
 import asyncio
@@ -12,9 +12,10 @@ import asyncpg
 from pysqlite3 import dbapi2
 from sqlalchemy import Table
 
+from loadtests.bench.sealed import COLUMNS, Template, columns_of
 from loadtests.bench.started import House, ask
 from loadtests.bench.wire import ETAG, VALUE, Request, request
-from prefs.store.tables import CHANGE, ENTRY, GUEST, IDENTIFIER
+from prefs.store.tables import GUEST, IDENTIFIER
 
 # Ten keys; the desk sees five of them and five defaults of the catalogue, which is ten keys again.
 TEN_KEYS = {
@@ -57,9 +58,9 @@ def first_guest(house: House) -> str:
 def load(house: House, template: str, first: int, after: int) -> None:
     """Copies number `first` up to, not including, `after`, beside whatever the house is doing."""
     if house.engine == "sqlite":
-        _load_sqlite(sqlite_file(house), template, first, after, "")
+        _load_sqlite(house, template, first, after, "")
     else:
-        asyncio.run(_load_postgresql(house.database.replace("+asyncpg", ""), template, first, after))
+        asyncio.run(_load_postgresql(house, template, first, after))
 
 
 def load_alone(house: House, template: str, after: int) -> None:
@@ -68,33 +69,46 @@ def load_alone(house: House, template: str, after: int) -> None:
     Nothing is synced meanwhile; afterwards the database is left as its operator would leave it after an import.
     """
     if house.engine == "sqlite":
-        _load_sqlite(sqlite_file(house), template, 0, after, _ALONE)
+        _load_sqlite(house, template, 0, after, _ALONE)
     else:
-        asyncio.run(_load_postgresql(house.database.replace("+asyncpg", ""), template, 0, after, vacuum=True))
+        asyncio.run(_load_postgresql(house, template, 0, after, vacuum=True))
 
 
 def sqlite_file(house: House) -> str:
     return house.database.removeprefix("sqlite:///")
 
 
-def _load_sqlite(path: str, template: str, first: int, after: int, pragmas: str) -> None:
-    connection = dbapi2.connect(path, timeout=30, isolation_level=None)
+def _load_sqlite(house: House, template: str, first: int, after: int, pragmas: str) -> None:
+    connection = dbapi2.connect(sqlite_file(house), timeout=30, isolation_level=None)
     try:
         connection.executescript(pragmas)
+        rows = {
+            table: connection.execute(f'SELECT {columns_of(table)} FROM "{table}" WHERE guest_id = ?', (template,))
+            for table in COLUMNS
+        }
+        copied = Template(house.data, template, {table: found.fetchall() for table, found in rows.items()})
         for begin in range(first, after, CHUNK):
             numbers = (
                 f"n(i) AS (SELECT {begin} UNION ALL SELECT i + 1 FROM n WHERE i < {min(begin + CHUNK, after) - 1})"
             )
             (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM change").fetchone()
             connection.execute("BEGIN IMMEDIATE")
-            for table in (GUEST, ENTRY, IDENTIFIER, CHANGE):
-                target, source = _columns(table, "printf('%015x', i)", f"{position} + (i - {begin}) * 10 + t.version")
+            for table in (GUEST, IDENTIFIER):
+                target, source = _columns(table, "printf('%015x', i)")
                 own = _own(table)
                 connection.execute(
                     f'WITH RECURSIVE {numbers} INSERT INTO "{table.name}" ({target}) '
                     f'SELECT {source} FROM n, "{table.name}" t WHERE t.{own} = ? ORDER BY i',
                     (template,),
                 )
+            ids = [guest_id(number) for number in range(begin, min(begin + CHUNK, after))]
+            for name in COLUMNS:
+                more = ", position" if name == "change" else ""
+                made = copied.rows(name, ids)
+                numbered = ((*row, position + n) for n, row in enumerate(made, 1)) if more else made
+                marks = ", ".join("?" * (len(COLUMNS[name]) + bool(more)))
+                into = f'INSERT INTO "{name}" ({columns_of(name)}{more}) VALUES ({marks})'
+                connection.executemany(into, numbered)
             connection.execute("COMMIT")
         connection.execute("ANALYZE")
         if pragmas:
@@ -104,23 +118,31 @@ def _load_sqlite(path: str, template: str, first: int, after: int, pragmas: str)
         connection.close()
 
 
-async def _load_postgresql(dsn: str, template: str, first: int, after: int, vacuum: bool = False) -> None:
-    connection = await asyncpg.connect(dsn)
+async def _load_postgresql(house: House, template: str, first: int, after: int, vacuum: bool = False) -> None:
+    connection = await asyncpg.connect(house.database.replace("+asyncpg", ""))
     try:
+        rows = {
+            table: await connection.fetch(f'SELECT {columns_of(table)} FROM "{table}" WHERE guest_id = $1', template)
+            for table in COLUMNS
+        }
+        copied = Template(house.data, template, rows)
         # The rows refer to each other rightly since the template's do; checking each costs more than writing it.
         await connection.execute("SET session_replication_role = replica")
         await connection.execute("SET synchronous_commit = off")
         for begin in range(first, after, CHUNK):
             end = min(begin + CHUNK, after) - 1
             async with connection.transaction():
-                for table in (GUEST, ENTRY, IDENTIFIER, CHANGE):
-                    target, source = _columns(table, "lpad(to_hex(i), 15, '0')", "")
+                for table in (GUEST, IDENTIFIER):
+                    target, source = _columns(table, "lpad(to_hex(i), 15, '0')")
                     await connection.execute(
                         f'INSERT INTO "{table.name}" ({target}) SELECT {source} '
                         f'FROM generate_series({begin}, {end}) i, "{table.name}" t '
                         f"WHERE t.{_own(table)} = $1 ORDER BY i",
                         template,
                     )
+                ids = [guest_id(number) for number in range(begin, end + 1)]
+                for name, columns in COLUMNS.items():
+                    await connection.copy_records_to_table(name, records=copied.rows(name, ids), columns=columns)
         for statement in ("VACUUM (ANALYZE)", "CHECKPOINT") if vacuum else ("ANALYZE",):
             await connection.execute(statement)
     finally:
@@ -131,16 +153,13 @@ def _own(table: Table) -> str:
     return "id" if table is GUEST else "guest_id"
 
 
-def _columns(table: Table, digits: str, position: str) -> tuple[str, str]:
+def _columns(table: Table, digits: str) -> tuple[str, str]:
     """The columns to fill and what fills them: as the template has it, but for what must differ."""
     guest = f"'{guest_id(0)[:-15]}' || {digits}"
     different = {_own(table): guest}
     if table is IDENTIFIER:
         different["id"] = "'bench-' || i"
-    if table is CHANGE and position:
-        different["position"] = position
-    left_out = {"xid", *(() if position else ("position",))}
-    names = [column.name for column in table.c if column.name not in left_out]
+    names = [column.name for column in table.c]
     target = ", ".join(f'"{name}"' for name in names)
     return target, ", ".join(different.get(name, f't."{name}"') for name in names)
 

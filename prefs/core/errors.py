@@ -17,7 +17,9 @@ PrefsError
 └── Unavailable                 try again later
     ├── StoreUnavailable        the database cannot be reached or did not answer in time
     ├── LedgerUnavailable       what is to be done or told cannot be recorded first
-    └── SchemaOutdated          the database is older than the code: migrate first
+    ├── SchemaOutdated          the database is older than the code: migrate first
+    └── Sealed                  what rests sealed does not open with the keys at hand
+        └── WrappingKeyMissing  a wrapping key is not among those that are known here
 """
 
 from collections.abc import Mapping, Sequence
@@ -200,3 +202,19 @@ class SchemaOutdated(Unavailable):
     """Raised at start-up when migrations are missing; the message names the command to run."""
 
     code = "SCHEMA_OUTDATED"
+
+
+class Sealed(Unavailable):
+    """Raised when a key is missing or does not fit, or when what it sealed was tampered with."""
+
+    code = "SEALED"
+
+
+class WrappingKeyMissing(Sealed):
+    """Raised for a data key wrapped by a key that is not known here, or no longer in use; asking anew may help."""
+
+    code = "WRAPPING_KEY_MISSING"
+
+    def __init__(self, id: str, sentence: str) -> None:
+        self.id = id
+        super().__init__(sentence)

@@ -6,19 +6,21 @@ Plain functions over a connection: PostgreSQL and SQLite run the same ones, each
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from prefs.core.changes import Change, Written
-from prefs.core.entries import Document, Identifier, ScopeKind, Strength
+from prefs.core.entries import Document, Identifier
 from prefs.core.errors import IdentifierTaken, NotFound, Refused
 from prefs.core.papers import Papers
-from prefs.ports import Apply, Once, Usage
-from prefs.store import papers, reads, records, replays
+from prefs.ports import Apply, DataKey, Once, Safe, Vault
+from prefs.store import keys, papers, reads, records, replays
 from prefs.store.engines import Outcome
-from prefs.store.json_text import dump, load, plain
+from prefs.store.json_text import plain
+from prefs.store.reads import Known
 from prefs.store.statements import INTEGER_MAX, Among, insert_change, insert_new
-from prefs.store.tables import CHANGE, CONSENT, ENTRY, GUEST, IDENTIFIER
+from prefs.store.tables import CHANGE, CONSENT, ENTRY, GUEST, GUEST_KEY, IDENTIFIER
 
 _NEXT_VERSION = update(GUEST).where(GUEST.c.id == bindparam("of")).values(version=GUEST.c.version + 1)
 _SET_GUEST = update(GUEST).where(GUEST.c.id == bindparam("of"))
@@ -34,10 +36,17 @@ _DROP_CONSENTS = (
 _ADD_ENTRIES = insert(ENTRY)
 _ADD_CONSENTS = insert(CONSENT)
 
-_CHANGES = select(
-    *(column for column in CHANGE.c if column.name not in ("keys", "position", "xid")),
-    CHANGE.c["keys"].label("keys_"),  # a row has a method of the plain name
-).where(CHANGE.c.guest_id == bindparam("of"))
+_CHANGES = (
+    select(
+        *(column for column in CHANGE.c if column.name not in ("keys", "position", "xid")),
+        CHANGE.c["keys"].label("keys_"),  # a row has a method of the plain name
+        GUEST_KEY.c.id,
+        GUEST_KEY.c.wrapped_by,
+        GUEST_KEY.c.wrapped,
+    )
+    .select_from(CHANGE.outerjoin(GUEST_KEY, GUEST_KEY.c.guest_id == CHANGE.c.guest_id))
+    .where(CHANGE.c.guest_id == bindparam("of"))
+)
 _NEWEST_CHANGES = (
     _CHANGES.where(CHANGE.c.version < bindparam("before")).order_by(CHANGE.c.version.desc()).limit(bindparam("most"))
 )
@@ -55,12 +64,6 @@ _HOLDERS = (
     .order_by(ENTRY.c.guest_id)
     .limit(bindparam("most"))
 )
-_VALUE_TEXT = cast(ENTRY.c.value, Text)
-_USAGE = (
-    select(_VALUE_TEXT.label("value"), ENTRY.c.strength, ENTRY.c.scope_kind, func.count().label("many"))
-    .where(ENTRY.c.key == bindparam("of"))
-    .group_by(_VALUE_TEXT, ENTRY.c.strength, ENTRY.c.scope_kind)
-)
 
 
 # ---------------------------------------------------------------- reading
@@ -71,9 +74,15 @@ def find(connection: Connection, identifier: Identifier) -> str | None:
     return found
 
 
-def history(connection: Connection, guest: str, limit: int, before: int) -> list[Change]:
-    rows = connection.execute(_NEWEST_CHANGES, {"of": guest, "before": before, "most": limit})
-    return [records.change_of(row) for row in rows]
+def history(connection: Connection, guest: str, limit: int, before: int, vault: Vault) -> list[Change]:
+    return _changes(connection, _NEWEST_CHANGES, {"of": guest, "before": before, "most": limit}, vault)
+
+
+def _changes(connection: Connection, asked: Any, given: dict[str, Any], vault: Vault) -> list[Change]:
+    rows = connection.execute(asked, given).all()
+    key = DataKey(rows[0].id, rows[0].wrapped_by, rows[0].wrapped) if rows and rows[0].wrapped is not None else None
+    safe = vault.unlock(rows[0].guest_id, key) if key else None
+    return [records.change_of(row, safe) for row in rows]
 
 
 def every(connection: Connection, limit: int, after: str) -> list[str]:
@@ -84,21 +93,6 @@ def holders(connection: Connection, key: str, limit: int, after: str) -> list[st
     return list(connection.execute(_HOLDERS, {"of": key, "after": after, "most": limit}).scalars())
 
 
-def usage(connection: Connection, key: str) -> list[Usage]:
-    rows = connection.execute(_USAGE, {"of": key})
-    found = [
-        Usage(
-            None if row.value is None else load(row.value), Strength(row.strength), ScopeKind(row.scope_kind), row.many
-        )
-        for row in rows
-    ]
-    return sorted(found, key=usage_order)
-
-
-def usage_order(use: Usage) -> tuple[str, str, str]:
-    return dump(use.value), use.strength.value, use.scope.value
-
-
 @dataclass(frozen=True, slots=True)
 class SqlPast:
     """The history inside a write's own transaction, under the guest's lock."""
@@ -106,19 +100,19 @@ class SqlPast:
     connection: Connection
     guest: str
     newest: int
+    vault: Vault
 
     def since(self, version: int) -> list[Change]:
         if version >= self.newest:
             return []
-        rows = self.connection.execute(_CHANGES_SINCE, {"of": self.guest, "since": clamp(version)})
-        return [records.change_of(row) for row in rows]
+        return _changes(self.connection, _CHANGES_SINCE, {"of": self.guest, "since": clamp(version)}, self.vault)
 
     def papers(self) -> Papers:
-        return papers.read(self.connection, self.guest)
+        return papers.read(self.connection, self.guest, self.vault)
 
     def at(self, version: int) -> Change | None:
-        row = self.connection.execute(_CHANGE_AT, {"of": self.guest, "at": clamp(version)}).first()
-        return records.change_of(row) if row else None
+        found = _changes(self.connection, _CHANGE_AT, {"of": self.guest, "at": clamp(version)}, self.vault)
+        return found[0] if found else None
 
 
 def clamp(number: int) -> int:
@@ -128,10 +122,24 @@ def clamp(number: int) -> int:
 # ---------------------------------------------------------------- writing
 
 
-def create(connection: Connection, written: Written, once: Once | None, now: datetime) -> Outcome[Written]:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a write came to, and what seals the guest's data, to be remembered with the document."""
+
+    written: Written
+    safe: Safe | None
+
+    @property
+    def known(self) -> Known:
+        return Known(self.written.document, self.safe)
+
+
+def create(
+    connection: Connection, written: Written, once: Once | None, now: datetime, vault: Vault
+) -> Outcome[Written]:
     guest = written.document.guest
-    if once and (stored := replays.claim(connection, once, guest, now)):
-        return Outcome(replayed(connection, stored), keep=False)
+    if once and (stored := replays.claim(connection, once, guest, now, vault)):
+        return Outcome(replayed(connection, stored, vault).written, keep=False)
     document, change = records.settle(written, None, guest)
     columns = {
         "id": guest,
@@ -142,60 +150,64 @@ def create(connection: Connection, written: Written, once: Once | None, now: dat
     }
     if not insert_new(connection, GUEST, columns):
         raise Refused(f"The guest {guest} exists already.")
-    _save_parts(connection, Document(guest, 0), document)
-    connection.execute(insert_change(connection.dialect.name), records.change_columns(change))
-    return Outcome(_told(connection, Written(document, change, written.answer), once))
+    safe = keys.make(connection, vault, guest, now) if vault.sealing else None
+    _save_parts(connection, Document(guest, 0), document, safe)
+    connection.execute(insert_change(connection.dialect.name), records.change_columns(change, safe))
+    return Outcome(_told(connection, Written(document, change, written.answer), once, safe).written)
 
 
-def write(connection: Connection, guest: str, apply: Apply, once: Once | None, now: datetime) -> Outcome[Written]:
-    if once and (stored := replays.claim(connection, once, guest, now)):
-        return Outcome(replayed(connection, stored), keep=False)
+def write(
+    connection: Connection, guest: str, apply: Apply, once: Once | None, now: datetime, vault: Vault
+) -> Outcome[Kept]:
+    if once and (stored := replays.claim(connection, once, guest, now, vault)):
+        return Outcome(replayed(connection, stored, vault), keep=False)
     connection.execute(_NEXT_VERSION, {"of": guest})  # the row lock makes version order commit order
-    present = reads.document(connection, guest)
+    present = reads.known(connection, guest, vault)
     if present is None:
         raise NotFound("There is no such guest.")
-    before = replace(present, version=present.version - 1)
-    written = apply(before, SqlPast(connection, guest, before.version))
+    before = replace(present.document, version=present.document.version - 1)
+    written = apply(before, SqlPast(connection, guest, before.version, vault))
+    if written.change is None and once is None and written.papers is None:
+        same = Written(before, None, plain(written.answer))
+        return Outcome(Kept(same, present.safe), keep=False)
+    safe = keys.safe_for(connection, vault, guest, now, present.safe)
     if written.change is None:
-        same = Written(before, None, written.answer)
-        if once is None and written.papers is None:
-            return Outcome(replace(same, answer=plain(same.answer)), keep=False)
-        papers.save(connection, guest, written)
+        papers.save(connection, guest, written, safe, vault)
         # The document is not to be kept: take back the version, nobody has seen it.
         connection.execute(_SET_GUEST, {"of": guest, "version": before.version})
-        return Outcome(_told(connection, same, once))
+        return Outcome(_told(connection, Written(before, None, written.answer), once, safe))
     document, change = records.settle(written, before, guest)
     connection.execute(
         _SET_GUEST, {"of": guest, "display_name": document.display_name, "updated_at": document.updated_at}
     )
-    _save_parts(connection, before, document)
-    connection.execute(insert_change(connection.dialect.name), records.change_columns(change))
-    papers.save(connection, guest, written)
-    return Outcome(_told(connection, Written(document, change, written.answer), once))
+    _save_parts(connection, before, document, safe)
+    connection.execute(insert_change(connection.dialect.name), records.change_columns(change, safe))
+    papers.save(connection, guest, written, safe, vault)
+    return Outcome(_told(connection, Written(document, change, written.answer), once, safe))
 
 
-def _told(connection: Connection, written: Written, once: Once | None) -> Written:
+def _told(connection: Connection, written: Written, once: Once | None, safe: Safe | None) -> Kept:
     answer = plain(written.answer)
     if once:
-        replays.keep(connection, once, answer)
-    return replace(written, answer=answer)
+        replays.keep(connection, once, answer, safe)
+    return Kept(replace(written, answer=answer), safe)
 
 
-def replayed(connection: Connection, stored: replays.Stored) -> Written:
-    document = reads.document(connection, stored.guest)
-    if document is None:
+def replayed(connection: Connection, stored: replays.Stored, vault: Vault) -> Kept:
+    present = reads.known(connection, stored.guest, vault)
+    if present is None:
         raise NotFound("There is no such guest.")
-    return Written(document, None, stored.answer, replayed=True)
+    return Kept(Written(present.document, None, stored.answer, replayed=True), present.safe)
 
 
-def _save_parts(connection: Connection, before: Document, after: Document) -> None:
+def _save_parts(connection: Connection, before: Document, after: Document, safe: Safe | None) -> None:
     """Write what differs between two documents of one guest, and nothing else."""
     guest = after.guest
     old, new = ({entry.id: entry for entry in document.entries} for document in (before, after))
     if gone := [entry.id for entry in before.entries if new.get(entry.id) != entry]:
         connection.execute(_DROP_ENTRIES, {"of": guest, "ids": gone})
     if come := [entry for entry in after.entries if old.get(entry.id) != entry]:
-        connection.execute(_ADD_ENTRIES, [records.entry_columns(guest, entry) for entry in come])
+        connection.execute(_ADD_ENTRIES, [records.entry_columns(guest, entry, safe) for entry in come])
     save_around(connection, before, after)
 
 

@@ -19,19 +19,21 @@ from sqlalchemy import Connection
 
 from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry
-from prefs.core.errors import KeyReused, NotFound
+from prefs.core.errors import NotFound
 from prefs.core.papers import Papers
-from prefs.ports import Apply, Once
-from prefs.store import documents, papers, reads, records
+from prefs.ports import Apply, DataKey, Once, Safe, Vault
+from prefs.store import contents, documents, keys, papers, reads, records, replays
+from prefs.store.documents import Kept
 from prefs.store.engines import Outcome
 from prefs.store.json_text import dump, load, plain
+from prefs.store.reads import Known
 from prefs.store.remembered import Remembered
 from prefs.store.replays import KEPT, Stored
 from prefs.store.tables import EPOCH, MICROSECOND
 
 _ENTRY_COLUMNS = (
     "id, key, value, strength, scope_kind, scope_id, context, provenance, actor, surface, stated_at, source, version, "
-    "expires_at, entered"
+    "expires_at, entered, sealed"
 )
 
 
@@ -43,6 +45,7 @@ class Edit:
     apply: Apply
     once: Once | None
     now: datetime
+    vault: Vault
 
 
 def difference(before: Document, after: Document) -> tuple[list[str], list[Entry]]:
@@ -54,14 +57,15 @@ def difference(before: Document, after: Document) -> tuple[list[str], list[Entry
     return gone, come
 
 
-def _columns_of(entry: Entry) -> tuple[Any, ...]:
+def _columns_of(entry: Entry, safe: Safe | None) -> tuple[Any, ...]:
     """An entry as columns without its guest, in the order of the table; JSON as text, moments as they are."""
     scope, provenance, entered = entry.scope, entry.provenance, entry.entered
+    sealed = None if safe is None else contents.seal_entry(safe, entry)
     return (
         entry.id,
         entry.key,
-        None if entry.value is None else dump(entry.value),
-        entry.strength.value,
+        None if entry.value is None or sealed else dump(entry.value),
+        contents.STRENGTH if sealed else entry.strength.value,
         scope.kind.value,
         scope.id,
         dump(entry.context.named()),
@@ -69,34 +73,45 @@ def _columns_of(entry: Entry) -> tuple[Any, ...]:
         provenance.actor,
         provenance.surface,
         provenance.at,
-        provenance.source,
+        "" if sealed else provenance.source,
         entry.version,
         entry.expires_at,
-        dump({"value": entered.value, "unit": entered.unit}) if entered else None,
+        dump({"value": entered.value, "unit": entered.unit}) if entered and not sealed else None,
+        sealed,
     )
 
 
-def _columns_of_change(change: Change) -> tuple[Any, ...]:
-    keys = dump(records.keys_json(change))
-    return change.actor, change.role, change.surface, change.action.value, change.note, keys
+def _columns_of_change(change: Change, safe: Safe | None) -> tuple[Any, ...]:
+    told = records.keys_json(change)
+    sealed = None if safe is None else contents.seal_change(safe, change.version, told)
+    kept = dump(told) if sealed is None else _SEALED_CHANGE
+    return change.actor, change.role, change.surface, change.action.value, change.note, kept, sealed
+
+
+_SEALED_CHANGE = dump(contents.CHANGE)
 
 
 # ---------------------------------------------------------------- SQLite
 
-_CLAIMED = "SELECT fingerprint, guest_id, answer FROM idempotency WHERE caller = ? AND key = ? AND expires_at > ?"
+_CLAIMED = (
+    "SELECT kept.fingerprint, kept.guest_id, kept.answer, kept.sealed, own.id, own.wrapped_by, own.wrapped "
+    "FROM idempotency AS kept LEFT JOIN guest_key AS own ON own.guest_id = kept.guest_id "
+    "WHERE kept.caller = ? AND kept.key = ? AND kept.expires_at > ?"
+)
 _CLAIM = (
-    "INSERT INTO idempotency (caller, key, fingerprint, guest_id, answer, expires_at) VALUES (?, ?, ?, ?, ?, ?) "
+    "INSERT INTO idempotency (caller, key, fingerprint, guest_id, answer, sealed, expires_at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (caller, key) DO UPDATE SET fingerprint = excluded.fingerprint, guest_id = excluded.guest_id, "
-    "answer = excluded.answer, expires_at = excluded.expires_at"
+    "answer = excluded.answer, sealed = excluded.sealed, expires_at = excluded.expires_at"
 )
 _AT = "SELECT version, updated_at FROM guest WHERE id = ?"
 _DROP = "DELETE FROM entry WHERE guest_id = ? AND id = ?"
-_ADD = f"INSERT INTO entry (guest_id, {_ENTRY_COLUMNS}) VALUES ({', '.join('?' * 16)})"
+_ADD = f"INSERT INTO entry (guest_id, {_ENTRY_COLUMNS}) VALUES ({', '.join('?' * 17)})"
 _SET = "UPDATE guest SET version = ?, display_name = ?, updated_at = ? WHERE id = ?"
 # SQLite has one writer, so the next number is free until it commits. Trimming history must keep the newest row.
 _SAY = (
-    "INSERT INTO change (guest_id, version, position, at, actor, role, surface, action, note, keys) "
-    "VALUES (?, ?, (SELECT coalesce(max(position), 0) + 1 FROM change), ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO change (guest_id, version, position, at, actor, role, surface, action, note, keys, sealed) "
+    "VALUES (?, ?, (SELECT coalesce(max(position), 0) + 1 FROM change), ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -104,62 +119,66 @@ def _number(moment: datetime) -> int:
     return (moment - EPOCH) // MICROSECOND
 
 
-def write_sqlite(connection: Connection, edit: Edit, remembered: Remembered) -> Outcome[Written]:
+def write_sqlite(connection: Connection, edit: Edit, remembered: Remembered) -> Outcome[Kept]:
     """`documents.write` under SQLite's write lock, which makes version order commit order."""
     run = connection.connection.driver_connection.execute  # type: ignore[union-attr]
-    guest, once = edit.guest, edit.once
-    if once and (stored := _claimed(run, once, edit.now)):
-        return Outcome(documents.replayed(connection, stored), keep=False)
+    guest, once, vault = edit.guest, edit.once, edit.vault
+    if once and (stored := _claimed(run, once, edit.now, vault)):
+        return Outcome(documents.replayed(connection, stored, vault), keep=False)
     row = run(_AT, (guest,)).fetchone()
     if row is None:
         raise NotFound("There is no such guest.")
-    before = remembered.still(guest, row[0], EPOCH + timedelta(microseconds=row[1]))
-    if before is None:
-        before = reads.document(connection, guest)
-    if before is None:
+    known = remembered.still(guest, row[0], EPOCH + timedelta(microseconds=row[1]))
+    if known is None:
+        known = reads.known(connection, guest, vault)
+    if known is None:
         raise NotFound("There is no such guest.")
-    written = edit.apply(before, documents.SqlPast(connection, guest, before.version))
+    before = known.document
+    written = edit.apply(before, documents.SqlPast(connection, guest, before.version, vault))
     answer = plain(written.answer)
+    if written.change is None and once is None and written.papers is None:
+        return Outcome(Kept(Written(before, None, answer), known.safe), keep=False)
+    safe = keys.safe_for(connection, vault, guest, edit.now, known.safe)
     if written.change is None:
-        papers.save(connection, guest, written)
-        if once:
-            run(_CLAIM, _claim(once, guest, answer, _number(edit.now + KEPT)))
-        return Outcome(Written(before, None, answer), keep=once is not None or written.papers is not None)
-    document, change = records.settle(written, before, guest)
-    _save(connection, run, before, document, change)
-    papers.save(connection, guest, written)
+        document, change = before, None
+    else:
+        document, change = records.settle(written, before, guest)
+        _save(connection, run, before, document, change, safe)
+    papers.save(connection, guest, written, safe, vault)
     if once:
-        run(_CLAIM, _claim(once, guest, answer, _number(edit.now + KEPT)))
-    return Outcome(Written(document, change, answer))
+        run(_CLAIM, _claim(once, guest, answer, _number(edit.now + KEPT), safe))
+    return Outcome(Kept(Written(document, change, answer), safe))
 
 
-def _save(connection: Connection, run: Any, before: Document, after: Document, change: Change) -> None:
+def _save(
+    connection: Connection, run: Any, before: Document, after: Document, change: Change, safe: Safe | None
+) -> None:
     guest, at = after.guest, _number(change.at)
     gone, come = difference(before, after)
     for id in gone:
         run(_DROP, (guest, id))
     for entry in come:
-        (*start, stated_at, source, version, expires_at, entered) = _columns_of(entry)
+        (*start, stated_at, source, version, expires_at, entered, sealed) = _columns_of(entry, safe)
         ends = _number(expires_at) if expires_at else None
-        run(_ADD, (guest, *start, _number(stated_at), source, version, ends, entered))
+        run(_ADD, (guest, *start, _number(stated_at), source, version, ends, entered, sealed))
     if (before.identifiers, before.consents) != (after.identifiers, after.consents):
         documents.save_around(connection, before, after)
     run(_SET, (after.version, after.display_name, at, guest))
-    run(_SAY, (guest, change.version, at, *_columns_of_change(change)))
+    run(_SAY, (guest, change.version, at, *_columns_of_change(change, safe)))
 
 
-def _claimed(run: Any, once: Once, now: datetime) -> Stored | None:
+def _claimed(run: Any, once: Once, now: datetime, vault: Vault) -> Stored | None:
     row = run(_CLAIMED, (once.caller, once.key, _number(now))).fetchone()
     if row is None:
         return None
-    fingerprint, guest, answer = row
-    if fingerprint != once.fingerprint:
-        raise KeyReused("This idempotency key was used before with another request.")
-    return Stored(guest, load(answer))
+    fingerprint, guest, answer, sealed, *key = row
+    told = None if answer is None else load(answer)
+    return replays.heard(once, vault, fingerprint, guest, told, sealed, DataKey(*key) if key[2] else None)
 
 
-def _claim(once: Once, guest: str, answer: Any, expires_at: Any) -> tuple[Any, ...]:
-    return once.caller, once.key, once.fingerprint, guest, dump(answer), expires_at
+def _claim(once: Once, guest: str, answer: Any, expires_at: Any, safe: Safe | None) -> tuple[Any, ...]:
+    kept = (dump(answer), None) if safe is None else (None, contents.seal_answer(safe, once, answer))
+    return once.caller, once.key, once.fingerprint, guest, *kept, expires_at
 
 
 # ---------------------------------------------------------------- PostgreSQL
@@ -168,21 +187,21 @@ def _claim(once: Once, guest: str, answer: Any, expires_at: Any) -> tuple[Any, .
 MOVED = asyncpg.DivisionByZeroError
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
-_TYPES = "text text text text text text text text text text timestamptz text int timestamptz text".split()
+_TYPES = "text text text text text text text text text text timestamptz text int timestamptz text bytea".split()
 
 
 @cache
 def _whole_write(claims: bool) -> str:
     """The write as one statement. $1 guest, $2 new version, $3 display name, $4 at, $5 and $6 version and moment that
-    the guest must have, $7 by when (seconds since 1970) it must run, $8 gone, $9-$14 the change, $15-$29 what comes,
-    $30-$35 the claim."""
-    arrays = ", ".join(f"${15 + n}::{kind}[]" for n, kind in enumerate(_TYPES))
+    the guest must have, $7 by when (seconds since 1970) it must run, $8 gone, $9-$15 the change, $16-$31 what comes,
+    $32-$38 the claim."""
+    arrays = ", ".join(f"${16 + n}::{kind}[]" for n, kind in enumerate(_TYPES))
     columns = _ENTRY_COLUMNS.replace("value", "value::json").replace("context", "context::json")
     claimed = (
-        "claimed AS (INSERT INTO idempotency AS kept (caller, key, fingerprint, guest_id, answer, expires_at) "
-        "VALUES ($30, $31, $32, $1, $33::json, $34) ON CONFLICT (caller, key) DO UPDATE SET "
+        "claimed AS (INSERT INTO idempotency AS kept (caller, key, fingerprint, guest_id, answer, sealed, expires_at) "
+        "VALUES ($32, $33, $34, $1, $35::json, $36, $37) ON CONFLICT (caller, key) DO UPDATE SET "
         "fingerprint = excluded.fingerprint, guest_id = excluded.guest_id, answer = excluded.answer, "
-        "expires_at = excluded.expires_at WHERE kept.expires_at <= $35 RETURNING 1), "
+        "sealed = excluded.sealed, expires_at = excluded.expires_at WHERE kept.expires_at <= $38 RETURNING 1), "
     )
     return (
         f"WITH {claimed if claims else ''}"
@@ -193,8 +212,8 @@ def _whole_write(claims: bool) -> str:
         f"come AS (INSERT INTO entry (guest_id, {_ENTRY_COLUMNS}) "
         f"SELECT own.id, {columns.replace('id,', 'come.id,', 1).replace('entered', 'entered::json')} "
         f"FROM own, unnest({arrays}) AS come ({_ENTRY_COLUMNS})), "
-        "said AS (INSERT INTO change (guest_id, version, at, actor, role, surface, action, note, keys) "
-        "SELECT own.id, $2, $4, $9, $10, $11, $12, $13, $14::json FROM own) "
+        "said AS (INSERT INTO change (guest_id, version, at, actor, role, surface, action, note, keys, sealed) "
+        "SELECT own.id, $2, $4, $9, $10, $11, $12, $13, $14::json, $15 FROM own) "
         "SELECT (SELECT count(*) FROM own), extract(epoch FROM clock_timestamp())::float8"
         f"{', 1 / CASE WHEN EXISTS (SELECT FROM claimed) THEN (SELECT count(*) FROM own) ELSE 1 END' if claims else ''}"
     )
@@ -234,8 +253,11 @@ class Statement:
         return *self.parameters[:6], deadline, *self.parameters[6:]
 
 
-def statement(edit: Edit, before: Document) -> Statement | None:
+def statement(edit: Edit, known: Known) -> Statement | None:
     """The whole write as one statement, if that can be; raises what `apply` raises, or NeedsLock."""
+    before, safe = known.document, known.safe if edit.vault.sealing else None
+    if edit.vault.sealing and safe is None:
+        return None  # the guest's first data key is made under the lock
     written = edit.apply(before, Unlocked(before.version))
     if (
         written.change is None
@@ -253,13 +275,19 @@ def statement(edit: Edit, before: Document) -> Statement | None:
         return None  # within one statement the place of a row that goes is not free yet
     answer = plain(written.answer)
     once = edit.once
+    come_columns = [_columns_of(entry, safe) for entry in come]
     return Statement(
         replace(written, document=document, change=change, answer=answer),
         _whole_write(once is not None),
         (
             *(edit.guest, document.version, document.display_name, change.at, before.version, before.updated_at, gone),
-            *_columns_of_change(change),
-            *(zip(*map(_columns_of, come), strict=True) if come else [()] * len(_TYPES)),
-            *((once.caller, once.key, once.fingerprint, dump(answer), edit.now + KEPT, edit.now) if once else ()),
+            *_columns_of_change(change, safe),
+            *(zip(*come_columns, strict=True) if come else [()] * len(_TYPES)),
+            *(_claim_of(once, answer, edit.now, safe) if once else ()),
         ),
     )
+
+
+def _claim_of(once: Once, answer: Any, now: datetime, safe: Safe | None) -> tuple[Any, ...]:
+    kept = (dump(answer), None) if safe is None else (None, contents.seal_answer(safe, once, answer))
+    return once.caller, once.key, once.fingerprint, *kept, now + KEPT, now

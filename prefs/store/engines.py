@@ -101,6 +101,10 @@ class Runner(Protocol):
         """Write; a unit is given where this is one more try of the same write."""
         ...
 
+    async def scrub(self) -> None:
+        """Leave nothing of what was replaced in the free pages of a file; a server's own files are not touched."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from prefs.core.entries import Entry
 from prefs.core.errors import NotFound, Refused, StayTaken
 from prefs.core.stays import Stay, StayStatus
-from prefs.ports import Once, Record
-from prefs.store import records, replays
+from prefs.ports import Once, Record, Safe, Vault
+from prefs.store import contents, keys, records, replays
 from prefs.store.engines import Outcome
 from prefs.store.json_text import plain
 from prefs.store.statements import Among, insert_new, upsert
@@ -44,8 +44,8 @@ def stay(connection: Connection, stay_id: str) -> Stay | None:
     return records.stay_of(row) if row else None
 
 
-def put_stay(connection: Connection, given: Stay, once: Once | None, now: datetime) -> Outcome[Stay]:
-    if once and (stored := replays.claim(connection, once, given.guest, now)):
+def put_stay(connection: Connection, given: Stay, once: Once | None, now: datetime, vault: Vault) -> Outcome[Stay]:
+    if once and (stored := replays.claim(connection, once, given.guest, now, vault)):
         return Outcome(records.stay_from_json(stored.answer), keep=False)
     # Share locks: neither may go away before this commits. SQLite has one writer and ignores them.
     if connection.execute(_GUEST.with_for_update(read=True, key_share=True), {"of": given.guest}).first() is None:
@@ -57,7 +57,8 @@ def put_stay(connection: Connection, given: Stay, once: Once | None, now: dateti
     if not insert_new(connection, STAY, records.stay_columns(fresh)):
         fresh, changed = _replace_stay(connection, fresh)
     if once:
-        replays.keep(connection, once, records.stay_json(fresh))
+        safe = keys.safe_for(connection, vault, given.guest, now)
+        replays.keep(connection, once, records.stay_json(fresh), safe)
     return Outcome(fresh, keep=changed or once is not None)
 
 
@@ -74,19 +75,29 @@ def _replace_stay(connection: Connection, fresh: Stay) -> tuple[Stay, bool]:
     return fresh, True
 
 
-def put_live(connection: Connection, given: Stay, entries: Sequence[Entry], cleared: Sequence[str]) -> Outcome[None]:
+def put_live(
+    connection: Connection, given: Stay, entries: Sequence[Entry], cleared: Sequence[str], now: datetime, vault: Vault
+) -> Outcome[None]:
+    safe = keys.safe_for(connection, vault, given.guest, now) if entries else None
     row = connection.execute(_STAY.with_for_update(), {"of": given.id}).first()  # two panels of a room take turns
     if row is None or row.guest_id != given.guest:
         raise NotFound("There is no such stay.")
-    keys = list({entry.key for entry in entries} | set(cleared))
-    connection.execute(_DROP_LIVE_KEYS, {"of": given.id, "keys": keys})
-    rows = [
-        {"stay_id": given.id, "id": entry.id, "key": entry.key, "entry": records.entry_json(entry)}
-        for entry in map(records.settle_entry, entries)
-    ]
-    if rows:
+    pressed = list({entry.key for entry in entries} | set(cleared))
+    connection.execute(_DROP_LIVE_KEYS, {"of": given.id, "keys": pressed})
+    if rows := [_press_columns(given.id, entry, safe) for entry in map(records.settle_entry, entries)]:
         connection.execute(insert(LIVE), rows)
     return Outcome(None)
+
+
+def _press_columns(stay: str, entry: Entry, safe: Safe | None) -> dict[str, Any]:
+    told = records.entry_json(entry)
+    return {
+        "stay_id": stay,
+        "id": entry.id,
+        "key": entry.key,
+        "entry": told if safe is None else contents.PRESS,
+        "sealed": None if safe is None else contents.seal_press(safe, stay, entry.key, entry.id, told),
+    }
 
 
 # ---------------------------------------------------------------- properties

@@ -5,6 +5,7 @@ back is equal data. It never fails and forgets everything with the process.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,10 +17,9 @@ from prefs.core.errors import IdentifierTaken, KeyReused, NotFound, Refused, Sta
 from prefs.core.papers import NO_PAPERS, Papers
 from prefs.core.stays import Stay
 from prefs.ports import Apply, Clock, Credentials, Found, Lodging, Lookup, Once, Record, Usage
-from prefs.store import records
-from prefs.store.documents import usage_order
+from prefs.store import records, usage
 from prefs.store.facts import OPEN
-from prefs.store.json_text import dump, load, plain
+from prefs.store.json_text import plain
 from prefs.store.memory_credentials import MemoryCredentials
 from prefs.store.replays import KEPT
 
@@ -141,13 +141,11 @@ class MemoryStore:
             return dropped
 
     async def usage(self, key: str) -> list[Usage]:
-        counts: dict[tuple[str, Any, Any], int] = {}
+        counts: usage.Counts = Counter()
         for kept in self._guests.values():
             for entry in kept.document.of(key):
-                group = (dump(entry.value), entry.strength, entry.scope.kind)
-                counts[group] = counts.get(group, 0) + 1
-        found = [Usage(load(value), strength, scope, count) for (value, strength, scope), count in counts.items()]
-        return sorted(found, key=usage_order)
+                usage.count(counts, entry)
+        return usage.told(counts)
 
     async def guests_with(self, key: str, limit: int, after: str = "") -> list[str]:
         return [guest for guest in sorted(self._guests) if guest > after and self._guests[guest].document.of(key)][

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, up
 
 from prefs.core.changes import Erasure, Written
 from prefs.core.papers import Invitation, Papers, Receipt, Reply, Status, Waiting
-from prefs.store import records
+from prefs.ports import Once, Safe, Vault
+from prefs.store import contents, keys, records, replays
 from prefs.store.engines import Outcome
 from prefs.store.statements import Among
 from prefs.store.tables import CHANGE, IDEMPOTENCY, INVITATION, RECEIPT, WAITING
@@ -27,16 +28,14 @@ _WAITING = select(WAITING).where(WAITING.c.guest_id == bindparam("of")).order_by
 _DROP_INVITATIONS = delete(INVITATION).where(INVITATION.c.guest_id == bindparam("of"), Among(INVITATION.c.id, "ids"))
 _DROP_WAITING = delete(WAITING).where(WAITING.c.guest_id == bindparam("of"), Among(WAITING.c.id, "ids"))
 _SET_CHANGE = update(CHANGE).where(CHANGE.c.guest_id == bindparam("of"), CHANGE.c.version == bindparam("of_version"))
-_ANSWERS = select(IDEMPOTENCY.c.caller, IDEMPOTENCY.c.key, IDEMPOTENCY.c.answer).where(
-    IDEMPOTENCY.c.guest_id == bindparam("of")
-)
-_SET_ANSWER = update(IDEMPOTENCY).where(
-    IDEMPOTENCY.c.caller == bindparam("of_caller"), IDEMPOTENCY.c.key == bindparam("of_key")
-)
+_ANSWERS = select(IDEMPOTENCY).where(IDEMPOTENCY.c.guest_id == bindparam("of"))
 
 
-def read(connection: Connection, guest: str) -> Papers:
+def read(connection: Connection, guest: str, vault: Vault) -> Papers:
+    """Raises Sealed."""
     of = {"of": guest}
+    waiting = connection.execute(_WAITING, of).all()
+    safe = keys.safe_of(connection, vault, guest) if any(row.sealed is not None for row in waiting) else None
     return Papers(
         tuple(
             Receipt(row.record, row.purpose, row.version, Status(row.status), row.at, row.body)
@@ -45,12 +44,18 @@ def read(connection: Connection, guest: str) -> Papers:
         tuple(_invitation_of(row) for row in connection.execute(_INVITATIONS, of)),
         tuple(
             Waiting(
-                *(row.id, row.purpose, row.key, row.scope, row.member),
+                *(row.id, row.purpose, row.key, row.scope, _member_of(row, safe)),
                 *(row.source, row.surface, row.at, row.expires_at),
             )
-            for row in connection.execute(_WAITING, of)
+            for row in waiting
         ),
     )
+
+
+def _member_of(row: Any, safe: Safe | None) -> str:
+    if row.sealed is None:
+        return str(row.member)
+    return contents.open_waiting(records.needed(safe), row.sealed, row.id, row.key)
 
 
 def _invitation_of(row: Any) -> Invitation:
@@ -58,15 +63,15 @@ def _invitation_of(row: Any) -> Invitation:
     return Invitation(*asked, row.at, row.expires_at, Reply(row.reply), row.answered_at)
 
 
-def save(connection: Connection, guest: str, written: Written) -> None:
+def save(connection: Connection, guest: str, written: Written, safe: Safe | None, vault: Vault) -> None:
     """What a write leaves beside the document, and what it takes out of the past."""
     if written.papers is not None:
-        _save(connection, guest, read(connection, guest), written.papers)
+        _save(connection, guest, read(connection, guest, vault), written.papers, safe)
     if written.erasure is not None:
-        _erase(connection, guest, written.erasure)
+        _erase(connection, guest, written.erasure, safe, vault)
 
 
-def _save(connection: Connection, guest: str, before: Papers, after: Papers) -> None:
+def _save(connection: Connection, guest: str, before: Papers, after: Papers, safe: Safe | None) -> None:
     if receipts := [one for one in after.receipts if one not in before.receipts]:
         connection.execute(insert(RECEIPT), [_receipt_columns(guest, one) for one in receipts])
     if gone := _ids(set(before.invitations) - set(after.invitations)):
@@ -76,7 +81,7 @@ def _save(connection: Connection, guest: str, before: Papers, after: Papers) -> 
     if left := _ids(set(before.waiting) - set(after.waiting)):
         connection.execute(_DROP_WAITING, {"of": guest, "ids": left})
     if waiting := [one for one in after.waiting if one not in before.waiting]:
-        connection.execute(insert(WAITING), [_waiting_columns(guest, one) for one in waiting])
+        connection.execute(insert(WAITING), [_waiting_columns(guest, one, safe) for one in waiting])
 
 
 def _ids(papers: Iterable[Invitation | Waiting]) -> list[str]:
@@ -104,31 +109,37 @@ def _invitation_columns(guest: str, one: Invitation) -> records.Columns:
     }
 
 
-def _waiting_columns(guest: str, one: Waiting) -> records.Columns:
+def _waiting_columns(guest: str, one: Waiting, safe: Safe | None) -> records.Columns:
     return {
         "guest_id": guest,
         "id": one.id,
         "purpose": one.purpose,
         "key": one.key,
         "scope": one.scope,
-        "member": one.member,
+        "member": one.member if safe is None else contents.MEMBER,
         "source": one.source,
         "surface": one.surface,
         "at": one.at,
         "expires_at": one.expires_at,
+        "sealed": None if safe is None else contents.seal_waiting(safe, one.id, one.key, one.member),
     }
 
 
-def _erase(connection: Connection, guest: str, erasure: Erasure) -> None:
+def _erase(connection: Connection, guest: str, erasure: Erasure, safe: Safe | None, vault: Vault) -> None:
     for change in erasure.changes:
-        columns = records.change_columns(change)  # whatever form they rest in
+        columns = records.change_columns(change, safe)
         connection.execute(_SET_CHANGE, {"of": guest, "of_version": change.version, **columns})
     if not erasure.keys:
         return
+    opening = safe or keys.safe_of(connection, vault, guest)
     for row in connection.execute(_ANSWERS, {"of": guest}).all():
-        left = records.without_values(row.answer, erasure.keys)
-        if left != row.answer:
-            connection.execute(_SET_ANSWER, {"of_caller": row.caller, "of_key": row.key, "answer": left})
+        once = Once(row.caller, row.key, row.fingerprint)
+        kept = row.answer
+        if row.sealed is not None:
+            kept = contents.open_answer(records.needed(opening), row.sealed, once)
+        left = records.without_values(kept, erasure.keys)
+        if left != kept:
+            replays.keep(connection, once, left, safe)
 
 
 def drop_waiting(connection: Connection, until: datetime, limit: int) -> Outcome[int]:

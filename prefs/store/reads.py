@@ -8,6 +8,7 @@ Python as in SQL.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from operator import attrgetter
@@ -29,8 +30,8 @@ from sqlalchemy.types import NullType
 
 from prefs.core.entries import Consent, Document, Entry, Identifier
 from prefs.core.stays import Party, Stay, StayStatus
-from prefs.ports import Found, Lodging, Lookup, Record
-from prefs.store import records
+from prefs.ports import DataKey, Found, Lodging, Lookup, Record, Safe, Vault
+from prefs.store import contents, records
 from prefs.store.json_text import load
 from prefs.store.statements import Among
 from prefs.store.tables import (
@@ -40,6 +41,7 @@ from prefs.store.tables import (
     EXTENSION,
     EXTENSION_VERSION,
     GUEST,
+    GUEST_KEY,
     IDENTIFIER,
     LIVE,
     PROPERTY,
@@ -49,7 +51,7 @@ from prefs.store.tables import (
 # Without the types' own processing of results, most of which would be of padding: `_Rows` does what is left of it.
 _PADDING = {
     column.name: type_coerce(cast(null(), column.type), NullType())
-    for column in (*ENTRY.c, STAY.c.adults, STAY.c.children)
+    for column in (*ENTRY.c, STAY.c.adults, STAY.c.children, GUEST_KEY.c.wrapped, GUEST_KEY.c.wrapped_by)
 }
 
 _in_order = attrgetter("key", "id")
@@ -64,17 +66,20 @@ def _arm(letter: str, table: FromClause, /, **columns: Any) -> Select[Any]:
 
 
 def _document_arms() -> list[Select[Any]]:
-    g, e, i, c = GUEST.c, ENTRY.c, IDENTIFIER.c, CONSENT.c
+    g, e, i, c, k = GUEST.c, ENTRY.c, IDENTIFIER.c, CONSENT.c, GUEST_KEY.c
     return [
         _arm("e", ENTRY, **{column.name: column for column in e}).where(Among(e.guest_id, "guests")),
         _arm(
             "g",
-            GUEST,
+            GUEST.outerjoin(GUEST_KEY, k.guest_id == g.id),
             guest_id=g.id,
             id=g.display_name,
             version=g.version,
             stated_at=g.created_at,
             expires_at=g.updated_at,
+            source=k.id,
+            wrapped_by=k.wrapped_by,
+            wrapped=k.wrapped,
         ).where(Among(g.id, "guests")),
         _arm("i", IDENTIFIER, guest_id=i.guest_id, id=i.id, key=i.system).where(Among(i.guest_id, "guests")),
         _arm(
@@ -94,7 +99,8 @@ def _document_arms() -> list[Select[Any]]:
 
 
 def _stay_arms() -> list[Select[Any]]:
-    s, pressed = STAY.c, STAY.join(LIVE, LIVE.c.stay_id == STAY.c.id)
+    s, p, k = STAY.c, LIVE.c, GUEST_KEY.c
+    pressed = STAY.join(LIVE, p.stay_id == s.id).outerjoin(GUEST_KEY, k.guest_id == s.guest_id)
     return [
         _arm(
             "s",
@@ -111,7 +117,19 @@ def _stay_arms() -> list[Select[Any]]:
             adults=s.adults,
             children=s.children,
         ).where(Among(s.guest_id, "lodgers")),
-        _arm("l", pressed, guest_id=s.guest_id, id=s.id, value=LIVE.c.entry).where(Among(s.guest_id, "lodgers")),
+        _arm(
+            "l",
+            pressed,
+            guest_id=s.guest_id,
+            id=s.id,
+            key=p.key,
+            actor=p.id,
+            value=p.entry,
+            sealed=p.sealed,
+            source=k.id,
+            wrapped_by=k.wrapped_by,
+            wrapped=k.wrapped,
+        ).where(Among(s.guest_id, "lodgers")),
     ]
 
 
@@ -136,8 +154,10 @@ class _Rows:
     """The rows of one read by their letters, and what is left to do to moments and JSON on this engine: the driver of
     PostgreSQL reads JSON itself, SQLite gives text (but a number as a number) and microseconds since 1970."""
 
-    def __init__(self, rows: Sequence[Any], dialect: str) -> None:
+    def __init__(self, rows: Sequence[Any], dialect: str, vault: Vault) -> None:
         sqlite = dialect == "sqlite"
+        self._vault = vault
+        self._safes: dict[str, Safe | None] = {}
         self.moment: Callable[[Any], datetime] = _moment_of_sqlite if sqlite else _moment_of_postgresql
         self.data: Callable[[Any], Any] = _data_of_sqlite if sqlite else _same
         self._by_letter: dict[str, list[Any]] = {}
@@ -147,13 +167,27 @@ class _Rows:
     def of(self, letter: str) -> Sequence[Any]:
         return self._by_letter.get(letter, ())
 
-    def entry(self, row: Any) -> Entry:
+    def safe(self, row: Any) -> Safe | None:
+        """The guest's, from a row that has the data key."""
+        guest = row.guest_id
+        if guest not in self._safes:
+            key = None if row.wrapped is None else DataKey(row.source, row.wrapped_by, row.wrapped)
+            self._safes[guest] = None if key is None else self._vault.unlock(guest, key)
+        return self._safes[guest]
+
+    def entry(self, row: Any, safe: Safe | None) -> Entry:
         (_, guest, id, key, value, strength, scope_kind, scope_id, context) = row[:9]
-        (provenance, actor, surface, stated_at, source, version, expires_at, entered) = row[9:17]
+        (provenance, actor, surface, stated_at, source, version, expires_at, entered, sealed) = row[9:18]
         named = (guest, id, key, self.data(value), strength, scope_kind, scope_id, self.data(context))
         expires = None if expires_at is None else self.moment(expires_at)
         known = (provenance, actor, surface, self.moment(stated_at), source, version, expires, self.data(entered))
-        return records.entry_of(named + known)
+        return records.entry_of((*named, *known, sealed), safe)
+
+    def press(self, row: Any) -> Entry:
+        if row.sealed is None:
+            return records.entry_from_json(self.data(row.value))
+        opened = contents.open_press(records.needed(self.safe(row)), row.sealed, row.id, row.key, row.actor)
+        return records.entry_from_json(opened)
 
     def consent(self, row: Any) -> Consent:
         ends = None if row.expires_at is None else self.moment(row.expires_at)
@@ -177,13 +211,19 @@ def _same(stored: Any) -> Any:
     return stored
 
 
-def read(connection: Connection, wanted: Lookup) -> Found:
-    """What is asked for, of one moment, in one statement. Ids that cannot be stored must not be asked for."""
-    asked = bool(wanted.documents), bool(wanted.stays), bool(wanted.properties), wanted.extensions
-    given = {"guests": wanted.documents, "lodgers": wanted.stays, "properties": wanted.properties}
-    parameters = {name: list(ids) for name, ids in given.items() if ids}
-    told = connection.execute(_statement(*asked), parameters).all() if any(asked) else ()
-    rows = _Rows(told, connection.dialect.name)
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A document and what seals it, for a write that goes on from it."""
+
+    document: Document
+    safe: Safe | None
+
+
+def read(connection: Connection, wanted: Lookup, vault: Vault) -> Found:
+    """What is asked for, of one moment, in one statement. Ids that cannot be stored must not be asked for.
+
+    Raises Sealed."""
+    rows = _rows(connection, wanted, vault)
     return Found(
         _documents(rows),
         _lodgings(wanted.stays, rows),
@@ -192,8 +232,17 @@ def read(connection: Connection, wanted: Lookup) -> Found:
     )
 
 
-def document(connection: Connection, guest: str) -> Document | None:
-    return read(connection, Lookup((guest,))).documents.get(guest)
+def _rows(connection: Connection, wanted: Lookup, vault: Vault) -> _Rows:
+    asked = bool(wanted.documents), bool(wanted.stays), bool(wanted.properties), wanted.extensions
+    given = {"guests": wanted.documents, "lodgers": wanted.stays, "properties": wanted.properties}
+    parameters = {name: list(ids) for name, ids in given.items() if ids}
+    told = connection.execute(_statement(*asked), parameters).all() if any(asked) else ()
+    return _Rows(told, connection.dialect.name, vault)
+
+
+def known(connection: Connection, guest: str, vault: Vault) -> Known | None:
+    rows = _rows(connection, Lookup((guest,)), vault)
+    return next((Known(document, rows.safe(rows.of("g")[0])) for document in _documents(rows).values()), None)
 
 
 def _documents(rows: _Rows) -> dict[str, Document]:
@@ -201,8 +250,9 @@ def _documents(rows: _Rows) -> dict[str, Document]:
     identifiers: dict[str, list[Identifier]] = {}
     consents: dict[str, list[Consent]] = {}
     moment = rows.moment
+    safes = {row.guest_id: rows.safe(row) for row in rows.of("g")}
     for row in rows.of("e"):
-        entries.setdefault(row[1], []).append(rows.entry(row))
+        entries.setdefault(row[1], []).append(rows.entry(row, safes[row[1]]))
     for row in rows.of("i"):
         identifiers.setdefault(row[1], []).append(Identifier(row.key, row.id))
     for row in rows.of("c"):
@@ -241,7 +291,7 @@ def _lodgings(guests: Sequence[str], rows: _Rows) -> dict[str, Lodging]:
             )
         )
     for row in rows.of("l"):
-        live.setdefault(row.guest_id, {}).setdefault(row.id, []).append(records.entry_from_json(rows.data(row.value)))
+        live.setdefault(row.guest_id, {}).setdefault(row.id, []).append(rows.press(row))
     return {
         guest: Lodging(
             tuple(sorted(of_guest, key=_by_arrival)),

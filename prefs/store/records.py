@@ -23,8 +23,11 @@ from prefs.core.entries import (
     ScopeKind,
     Strength,
 )
+from prefs.core.errors import Sealed
 from prefs.core.papers import Papers
 from prefs.core.stays import Party, Stay, StayStatus
+from prefs.ports import Safe
+from prefs.store import contents
 from prefs.store.json_text import plain
 
 type Columns = dict[str, Any]
@@ -58,13 +61,18 @@ def settle_entry(entry: Entry) -> Entry:
     )
 
 
-def entry_columns(guest: str, entry: Entry) -> Columns:
+def entry_columns(guest: str, entry: Entry, safe: Safe | None) -> Columns:
+    told: Columns = {
+        "value": entry.value,
+        "strength": entry.strength.value,
+        "source": entry.provenance.source,
+        "entered": _entered_json(entry.entered),
+        "sealed": None,
+    }
     return {
         "guest_id": guest,
         "id": entry.id,
         "key": entry.key,
-        "value": entry.value,
-        "strength": entry.strength.value,
         "scope_kind": entry.scope.kind.value,
         "scope_id": entry.scope.id,
         "context": entry.context.named(),
@@ -72,17 +80,26 @@ def entry_columns(guest: str, entry: Entry) -> Columns:
         "actor": entry.provenance.actor,
         "surface": entry.provenance.surface,
         "stated_at": entry.provenance.at,
-        "source": entry.provenance.source,
         "version": entry.version,
         "expires_at": entry.expires_at,
-        "entered": _entered_json(entry.entered),
+        **(told if safe is None else sealed_columns(contents.seal_entry(safe, entry))),
     }
 
 
-def entry_of(row: Sequence[Any]) -> Entry:
-    """An entry from a row of its table, in the table's order of columns. Reading is mostly this: it is kept quick."""
+def sealed_columns(sealed: bytes) -> Columns:
+    """What a sealed entry leaves in its columns."""
+    return {"value": None, "strength": contents.STRENGTH, "source": "", "entered": None, "sealed": sealed}
+
+
+def entry_of(row: Sequence[Any], safe: Safe | None) -> Entry:
+    """An entry from a row of its table, in the table's order of columns. Reading is mostly this: it is kept quick.
+
+    Raises Sealed."""
     (_, id, key, value, strength, scope_kind, scope_id, context) = row[:8]
-    (provenance, actor, surface, stated_at, source, version, expires_at, entered) = row[8:]
+    (provenance, actor, surface, stated_at, source, version, expires_at, entered, sealed) = row[8:]
+    typed = Entered(entered["value"], entered["unit"]) if entered else None
+    if sealed is not None:
+        value, strength, source, typed = contents.open_entry(needed(safe), sealed, id, key, version)
     return Entry(
         id,
         key,
@@ -93,8 +110,15 @@ def entry_of(row: Sequence[Any]) -> Entry:
         Provenance(_WAYS[provenance], actor, surface, stated_at, source),
         version,
         expires_at,
-        Entered(entered["value"], entered["unit"]) if entered else None,
+        typed,
     )
+
+
+def needed(safe: Safe | None) -> Safe:
+    """Raises Sealed for a guest whose data key is gone: whatever was sealed of them is erased, wherever it turns up."""
+    if safe is None:
+        raise Sealed("What is kept of this guest is sealed, and its data key was destroyed.")
+    return safe
 
 
 def _entered_json(entered: Entered | None) -> Columns | None:
@@ -244,7 +268,8 @@ def keys_json(change: Change) -> list[Columns]:
     ]
 
 
-def change_columns(change: Change) -> Columns:
+def change_columns(change: Change, safe: Safe | None) -> Columns:
+    keys = keys_json(change)
     return {
         "guest_id": change.guest,
         "version": change.version,
@@ -254,18 +279,21 @@ def change_columns(change: Change) -> Columns:
         "surface": change.surface,
         "action": change.action.value,
         "note": change.note,
-        "keys": keys_json(change),
+        "keys": keys if safe is None else contents.CHANGE,
+        "sealed": None if safe is None else contents.seal_change(safe, change.version, keys),
     }
 
 
-def change_of(row: Any) -> Change:
+def change_of(row: Any, safe: Safe | None) -> Change:
+    """Raises Sealed."""
+    told = row.keys_ if row.sealed is None else contents.open_change(needed(safe), row.sealed, row.version)
     keys = tuple(
         KeyChange(
             key["key"],
             tuple(entry_from_json(entry) for entry in key["removed"]),
             tuple(entry_from_json(entry) for entry in key["added"]),
         )
-        for key in row.keys_
+        for key in told
     )
     return Change(
         row.guest_id, row.version, row.at, row.actor, row.role, row.surface, Action(row.action), keys, row.note

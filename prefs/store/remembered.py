@@ -7,7 +7,7 @@ guest's lock, that version and moment of the last change are still the same.
 from collections import OrderedDict
 from datetime import datetime
 
-from prefs.core.entries import Document
+from prefs.store.reads import Known
 
 DOCUMENTS_MAX = 1000
 ENTRIES_MAX = 100  # of one document; a larger one is read again, and the memory for all stays below some 100 MiB
@@ -17,23 +17,25 @@ class Remembered:
     """Filled on the event loop's thread with what was committed; SQLite's writer only looks."""
 
     def __init__(self) -> None:
-        self._documents: OrderedDict[str, Document] = OrderedDict()
+        self._documents: OrderedDict[str, Known] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._documents)
 
-    def get(self, guest: str) -> Document | None:
+    def get(self, guest: str) -> Known | None:
         return self._documents.get(guest)
 
-    def still(self, guest: str, version: int, updated_at: datetime) -> Document | None:
+    def still(self, guest: str, version: int, updated_at: datetime) -> Known | None:
         """The document, if it is the one that the database has."""
         known = self._documents.get(guest)
-        return known if known and (known.version, known.updated_at) == (version, updated_at) else None
+        document = known.document if known else None
+        return known if document and (document.version, document.updated_at) == (version, updated_at) else None
 
-    def keep(self, document: Document) -> None:
-        self.forget(document.guest)
-        if len(document.entries) <= ENTRIES_MAX:
-            self._documents[document.guest] = document
+    def keep(self, known: Known) -> None:
+        guest = known.document.guest
+        self.forget(guest)
+        if len(known.document.entries) <= ENTRIES_MAX:
+            self._documents[guest] = known
             if len(self._documents) > DOCUMENTS_MAX:
                 self._documents.popitem(last=False)
 

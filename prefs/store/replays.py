@@ -10,17 +10,30 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, tuple_, update
 
-from prefs.core.errors import KeyReused
-from prefs.ports import Once
+from prefs.core.errors import KeyReused, NotFound
+from prefs.ports import DataKey, Once, Safe, Vault
+from prefs.store import contents
 from prefs.store.engines import Outcome
 from prefs.store.statements import upsert
-from prefs.store.tables import IDEMPOTENCY
+from prefs.store.tables import GUEST_KEY, IDEMPOTENCY
 
 KEPT = timedelta(hours=24)
 PURGED_AT_ONCE_MAX = 1000  # rows; a purge must not hold a write up
 
 _OF = (IDEMPOTENCY.c.caller == bindparam("of_caller")) & (IDEMPOTENCY.c.key == bindparam("of_key"))
-_STORED = select(IDEMPOTENCY.c.fingerprint, IDEMPOTENCY.c.guest_id, IDEMPOTENCY.c.answer).where(_OF)
+_STORED = (
+    select(
+        IDEMPOTENCY.c.fingerprint,
+        IDEMPOTENCY.c.guest_id,
+        IDEMPOTENCY.c.answer,
+        IDEMPOTENCY.c.sealed,
+        GUEST_KEY.c.id,
+        GUEST_KEY.c.wrapped_by,
+        GUEST_KEY.c.wrapped,
+    )
+    .select_from(IDEMPOTENCY.outerjoin(GUEST_KEY, GUEST_KEY.c.guest_id == IDEMPOTENCY.c.guest_id))
+    .where(_OF)
+)
 _ANSWER = update(IDEMPOTENCY).where(_OF)
 
 
@@ -30,9 +43,17 @@ class Stored:
     answer: dict[str, Any]
 
 
-def claim(connection: Connection, once: Once, guest: str, now: datetime) -> Stored | None:
-    """None when this transaction is the first with the key, else the first one's answer. Raises KeyReused."""
-    fresh = {"fingerprint": once.fingerprint, "guest_id": guest, "answer": None, "expires_at": now + KEPT}
+def claim(connection: Connection, once: Once, guest: str, now: datetime, vault: Vault) -> Stored | None:
+    """None when this transaction is the first with the key, else the first one's answer.
+
+    Raises KeyReused, and NotFound where the guest of the first one was erased."""
+    fresh = {
+        "fingerprint": once.fingerprint,
+        "guest_id": guest,
+        "answer": None,
+        "expires_at": now + KEPT,
+        "sealed": None,
+    }
     statement = (
         upsert(connection, IDEMPOTENCY)
         .values(caller=once.caller, key=once.key, **fresh)
@@ -42,13 +63,27 @@ def claim(connection: Connection, once: Once, guest: str, now: datetime) -> Stor
     if connection.execute(statement).first() is not None:
         return None
     row = connection.execute(_STORED, {"of_caller": once.caller, "of_key": once.key}).one()
-    if row.fingerprint != once.fingerprint:
+    key = None if row.wrapped is None else DataKey(row.id, row.wrapped_by, row.wrapped)
+    return heard(once, vault, row.fingerprint, row.guest_id, row.answer, row.sealed, key)
+
+
+def heard(
+    once: Once, vault: Vault, fingerprint: str, guest: str, answer: Any, sealed: bytes | None, key: DataKey | None
+) -> Stored:
+    """What a repeat may hear of what is kept. Raises as `claim`."""
+    if fingerprint != once.fingerprint:
         raise KeyReused("This idempotency key was used before with another request.")
-    return Stored(row.guest_id, row.answer)
+    if sealed is not None:
+        if key is None:
+            raise NotFound("There is no such guest.")
+        answer = contents.open_answer(vault.unlock(guest, key), sealed, once)
+    return Stored(guest, answer)
 
 
-def keep(connection: Connection, once: Once, answer: dict[str, Any]) -> None:
-    connection.execute(_ANSWER, {"of_caller": once.caller, "of_key": once.key, "answer": answer})
+def keep(connection: Connection, once: Once, answer: dict[str, Any], safe: Safe | None) -> None:
+    sealed = None if safe is None else contents.seal_answer(safe, once, answer)
+    kept = {"answer": answer if safe is None else None, "sealed": sealed}
+    connection.execute(_ANSWER, {"of_caller": once.caller, "of_key": once.key, **kept})
 
 
 def purge(connection: Connection, now: datetime) -> Outcome[None]:

@@ -161,6 +161,9 @@ class PostgresRunner:
                 await _drop(connection)
                 raise
 
+    async def scrub(self) -> None:
+        return None
+
     async def close(self) -> None:
         await self._waiter.close()
         try:
@@ -184,6 +187,7 @@ class SqliteRunner:
     """Work goes to threads; the writer's is alone, so writers of this process queue in order and never meet a lock."""
 
     def __init__(self, url: URL) -> None:
+        self._url = url
         self._waiter = Waiter(SQLITE_PATIENCE_SLICES)
         self._writer = GroupWriter(url)
         self._reading = sqlite_engine(url, begin="BEGIN", poolclass=QueuePool, pool_size=SQLITE_READERS, max_overflow=0)
@@ -208,6 +212,20 @@ class SqliteRunner:
                 return work(connection)
         except LIBRARY_ERRORS as error:
             raise translated(error) from error
+
+    async def scrub(self) -> None:
+        await asyncio.to_thread(self._scrub)
+
+    def _scrub(self) -> None:
+        engine = sqlite_engine(self._url, begin="", poolclass=NullPool)
+        try:
+            with engine.connect() as connection:
+                connection.exec_driver_sql("VACUUM")
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        except LIBRARY_ERRORS as error:
+            raise translated(error) from error
+        finally:
+            engine.dispose()
 
     async def close(self) -> None:
         await self._waiter.close()

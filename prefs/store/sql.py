@@ -1,7 +1,7 @@
 """The store on SQL: `Store` said in queries (`reads`, `documents`, `facts`) and in who runs them (`runners`)."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
@@ -11,43 +11,50 @@ from sqlalchemy.exc import DBAPIError
 
 from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
-from prefs.core.errors import NotFound, PrefsError, SchemaOutdated, StoreUnavailable
+from prefs.core.errors import NotFound, PrefsError, SchemaOutdated, Sealed, StoreUnavailable, WrappingKeyMissing
 from prefs.core.papers import NO_PAPERS, Papers
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Credentials, Found, Lodging, Lookup, Once, Record, Usage
+from prefs.ports import Apply, Clock, Credentials, Found, Lodging, Lookup, Once, Record, Usage, Vault
 from prefs.store import documents, facts, papers, reads, replays
 from prefs.store.credentials import SqlCredentials
+from prefs.store.custody import Custody
+from prefs.store.documents import Kept
 from prefs.store.edits import Edit, NeedsLock, statement, write_sqlite
-from prefs.store.engines import Runner, Unit, parse, sqlite_path
+from prefs.store.engines import Look, Runner, Unit, Work, parse, sqlite_path
 from prefs.store.remembered import Remembered
 from prefs.store.runners import PostgresRunner, SqliteRunner, open_runner
 from prefs.store.statements import INTEGER_MAX, storable
 from prefs.store.tables import REVISION
+from prefs.store.usage import usage
 
 PURGE_EVERY = 500  # claims of idempotency keys between two clearings of old ones
 _ADVICE = "Run `guestprefs migrate` first."
 
 
 class SqlStore:
-    """Documents in PostgreSQL or SQLite. Open it with `open`, which looks at the schema."""
+    """Documents in PostgreSQL or SQLite. Open it with `open`, which looks at the schema and the keys."""
 
-    def __init__(self, runner: Runner, clock: Clock) -> None:
+    def __init__(self, runner: Runner, clock: Clock, vault: Vault) -> None:
         self._runner = runner
         self._clock = clock
+        self._vault = vault
         self._claims = 0
+        self.custody = Custody(runner, clock, vault)
         self._remembered = Remembered()
         self.credentials: Credentials = SqlCredentials(runner)
 
     @classmethod
-    async def open(cls, url: str, clock: Clock) -> Self:
-        """Raises SchemaOutdated when migrations are missing, StoreUnavailable when nothing answers."""
+    async def open(cls, url: str, clock: Clock, vault: Vault) -> Self:
+        """Raises SchemaOutdated when migrations are missing, StoreUnavailable when nothing answers, Sealed when what
+        rests here was sealed with keys that the vault does not have."""
         place = parse(url)
         if place.get_backend_name() == "sqlite" and not await asyncio.to_thread(sqlite_path(place).exists):
             raise SchemaOutdated(f"There is no database at {place.database}. {_ADVICE}")
-        store = cls(open_runner(place), clock)
+        store = cls(open_runner(place), clock, vault)
         try:
             await store.ping()
-        except (SchemaOutdated, StoreUnavailable):
+            await store.custody.open()
+        except (SchemaOutdated, StoreUnavailable, Sealed):
             await store.close()
             raise
         return store
@@ -61,7 +68,7 @@ class SqlStore:
         )
         found = Found({}, {}, {})
         if asked.documents or asked.stays or asked.properties or asked.extensions:
-            found = await self._runner.look(lambda connection: reads.read(connection, asked), snapshot=False)
+            found = await self._look(lambda connection: reads.read(connection, asked, self._vault))
         if len(asked.stays) == len(wanted.stays):
             return found
         return replace(found, lodgings=dict.fromkeys(wanted.stays, Lodging()) | dict(found.lodgings))
@@ -81,33 +88,34 @@ class SqlStore:
     async def create(self, written: Written, once: Once | None = None) -> Written:
         await self._purge_sometimes(once)
         now = self._clock.now()
-        return await self._runner.run(lambda connection: documents.create(connection, written, once, now))
+        return await self._run(lambda connection: documents.create(connection, written, once, now, self._vault))
 
     async def write(self, guest: str, apply: Apply, once: Once | None = None) -> Written:
         if not storable(guest):
             raise NotFound("There is no such guest.")
         await self._purge_sometimes(once)
-        edit = Edit(guest, apply, once, self._clock.now())
-        written = await self._write(edit)
-        self._remembered.keep(written.document)
-        return written
+        edit = Edit(guest, apply, once, self._clock.now(), self._vault)
+        kept = await self._opening(lambda: self._write(edit))
+        self._remembered.keep(kept.known)
+        return kept.written
 
-    async def _write(self, edit: Edit) -> Written:
+    async def _write(self, edit: Edit) -> Kept:
         if isinstance(self._runner, SqliteRunner):
             return await self._runner.run(lambda connection: write_sqlite(connection, edit, self._remembered))
         unit = Unit()
-        if isinstance(self._runner, PostgresRunner) and (written := await self._write_whole(self._runner, edit, unit)):
-            return written
+        if isinstance(self._runner, PostgresRunner) and (kept := await self._write_whole(self._runner, edit, unit)):
+            return kept
         return await self._runner.run(
-            lambda connection: documents.write(connection, edit.guest, edit.apply, edit.once, edit.now), unit
+            lambda connection: documents.write(connection, edit.guest, edit.apply, edit.once, edit.now, self._vault),
+            unit,
         )
 
-    async def _write_whole(self, runner: PostgresRunner, edit: Edit, unit: Unit) -> Written | None:
+    async def _write_whole(self, runner: PostgresRunner, edit: Edit, unit: Unit) -> Kept | None:
         """The write in one statement on what is known of the guest; None where only the guest's lock can tell."""
         before = self._remembered.get(edit.guest)
         certain = before is None  # what was read just now may be refused for; what is remembered may have changed
         if before is None:
-            before = await self.get(edit.guest)
+            before = await self._look(lambda connection: reads.known(connection, edit.guest, self._vault))
         if before is None:
             return None
         try:
@@ -118,7 +126,7 @@ class SqlStore:
                 raise
             return None
         if ready is not None and await runner.try_whole(ready, unit):
-            return ready.written
+            return Kept(ready.written, before.safe)
         self._remembered.forget(edit.guest)
         return None
 
@@ -127,20 +135,20 @@ class SqlStore:
             return []
         top = INTEGER_MAX if before is None else documents.clamp(before)
         most = documents.clamp(limit)
-        return await self._runner.look(
-            lambda connection: documents.history(connection, guest, most, top), snapshot=False
-        )
+        return await self._look(lambda connection: documents.history(connection, guest, most, top, self._vault))
 
     async def papers(self, guest: str) -> Papers:
         if not storable(guest):
             return NO_PAPERS
-        return await self._runner.look(lambda connection: papers.read(connection, guest), snapshot=True)
+        return await self._opening(
+            lambda: self._runner.look(lambda connection: papers.read(connection, guest, self._vault), snapshot=True)
+        )
 
     async def drop_waiting(self, until: datetime, limit: int) -> int:
         return await self._runner.run(lambda connection: papers.drop_waiting(connection, until, limit))
 
     async def usage(self, key: str) -> list[Usage]:
-        return await self._runner.survey(lambda connection: documents.usage(connection, key))
+        return await self._opening(lambda: self._runner.survey(lambda connection: usage(connection, key, self._vault)))
 
     async def guests_with(self, key: str, limit: int, after: str = "") -> list[str]:
         return await self._runner.look(
@@ -159,7 +167,8 @@ class SqlStore:
     async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
         if not storable(stay.id):
             raise NotFound("There is no such stay.")
-        await self._runner.run(lambda connection: facts.put_live(connection, stay, entries, cleared))
+        now = self._clock.now()
+        await self._run(lambda connection: facts.put_live(connection, stay, entries, cleared, now, self._vault))
 
     async def stay(self, stay: str) -> Stay | None:
         if not storable(stay):
@@ -175,7 +184,7 @@ class SqlStore:
             raise NotFound("There is no such guest or property.")
         await self._purge_sometimes(once)
         now = self._clock.now()
-        return await self._runner.run(lambda connection: facts.put_stay(connection, stay, once, now))
+        return await self._run(lambda connection: facts.put_stay(connection, stay, once, now, self._vault))
 
     # ------------------------------------------------------------ properties and catalogue
 
@@ -198,6 +207,23 @@ class SqlStore:
 
     async def put_extension(self, key: str, body: Mapping[str, Any]) -> int:
         return await self._runner.run(lambda connection: facts.put_extension(connection, key, body))
+
+    # ------------------------------------------------------------ keys
+
+    async def _look[T](self, work: Look[T]) -> T:
+        return await self._opening(lambda: self._runner.look(work, snapshot=False))
+
+    async def _run[T](self, work: Work[T]) -> T:
+        return await self._opening(lambda: self._runner.run(work))
+
+    async def _opening[T](self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Once more where a wrapping key is not known here: keys are rotated while this process runs."""
+        try:
+            return await attempt()
+        except WrappingKeyMissing as missing:
+            await self._vault.renew(missing.id)
+            await self.custody.register()
+        return await attempt()
 
     # ------------------------------------------------------------ the database itself
 

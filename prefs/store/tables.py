@@ -19,6 +19,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -31,7 +32,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 from sqlmodel import Field, SQLModel
 
-REVISION = "0004"  # the newest migration; a store on an older schema does not open
+REVISION = "0005"  # the newest migration; a store on an older schema does not open
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -106,6 +107,11 @@ XID = TransactionId().with_variant(BigInteger(), "sqlite")
 JSON_OR_NULL = JSON(none_as_null=True)
 
 
+def _sealed() -> Any:
+    """What the columns beside it would say, under the guest's data key; null in rows of a release without a vault."""
+    return Field(sa_column=Column(LargeBinary, nullable=True))
+
+
 def _owner(primary_key: bool = True) -> Any:
     return Column(KEY, ForeignKey("guest.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False)
 
@@ -153,6 +159,7 @@ class EntryRow(Row, table=True):
     version: int
     expires_at: datetime | None = Field(sa_type=Instant)
     entered: Any = Field(sa_column=Column(JSON_OR_NULL, nullable=True))
+    sealed: bytes | None = _sealed()
 
 
 class IdentifierRow(Row, table=True):
@@ -209,7 +216,8 @@ class InvitationRow(Row, table=True):
 
 
 class WaitingRow(Row, table=True):
-    """Imported values that no consent covers yet; `member` holds the value, and nothing else of the row does."""
+    """Imported values that no consent covers yet; `member`, or what is sealed in its place, holds the value, and no
+    other column does."""
 
     __tablename__ = "waiting"
     __table_args__ = (Index(None, "expires_at"),)
@@ -224,6 +232,7 @@ class WaitingRow(Row, table=True):
     surface: str = Field(sa_type=Text)
     at: datetime = Field(sa_type=Instant)
     expires_at: datetime = Field(sa_type=Instant)
+    sealed: bytes | None = _sealed()
 
 
 class ChangeRow(Row, table=True):
@@ -243,6 +252,7 @@ class ChangeRow(Row, table=True):
     action: str = Field(sa_type=Text)
     note: str = Field(sa_type=Text)
     keys: list[Any] = Field(sa_column=Column(JSON, nullable=False))
+    sealed: bytes | None = _sealed()
 
 
 class StayRow(Row, table=True):
@@ -271,6 +281,7 @@ class LiveRow(Row, table=True):
     key: str = Field(primary_key=True, sa_type=KEY)
     id: str = Field(primary_key=True, sa_type=KEY)
     entry: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    sealed: bytes | None = _sealed()
 
 
 class PropertyRow(Row, table=True):
@@ -324,7 +335,8 @@ class RevocationRow(Row, table=True):
 
 
 class IdempotencyRow(Row, table=True):
-    """The first answer to a request, by caller and key; `answer` is null only inside the transaction that writes it."""
+    """The first answer to a request, by caller and key; there is neither `answer` nor `sealed` only inside the
+    transaction that writes it."""
 
     __tablename__ = "idempotency"
     __table_args__ = (Index(None, "expires_at"), Index(None, "guest_id"))
@@ -335,6 +347,38 @@ class IdempotencyRow(Row, table=True):
     guest_id: str = Field(sa_type=KEY)
     answer: Any = Field(sa_column=Column(JSON_OR_NULL, nullable=True))
     expires_at: datetime = Field(sa_type=Instant)
+    sealed: bytes | None = _sealed()
+
+
+class WrappingKeyRow(Row, table=True):
+    """Wrapping keys that data keys may be wrapped by, never the keys themselves: `proof` tells a key that fits."""
+
+    __tablename__ = "wrapping_key"
+
+    id: str = Field(primary_key=True, sa_type=KEY)
+    proof: str = Field(sa_type=Text)
+
+
+class RetiredKeyRow(Row, table=True):
+    """Wrapping keys that a rotation took out of use; a process that has not heard of it must not bring one back."""
+
+    __tablename__ = "retired_key"
+
+    id: str = Field(primary_key=True, sa_type=KEY)
+
+
+class GuestKeyRow(Row, table=True):
+    """A guest's data key, wrapped. It goes only when it is destroyed on purpose: a guest whose key is still there
+    cannot be deleted, and a wrapping key that still wraps one cannot be retired."""
+
+    __tablename__ = "guest_key"
+    __table_args__ = (Index(None, "wrapped_by", "guest_id"),)
+
+    guest_id: str = Field(sa_column=Column(KEY, ForeignKey("guest.id"), primary_key=True, nullable=False))
+    id: str = Field(sa_type=Text)
+    wrapped_by: str = Field(sa_column=Column(KEY, ForeignKey("wrapping_key.id"), nullable=False))
+    wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_at: datetime = Field(sa_type=Instant)
 
 
 class LedgerRow(Row, table=True):
@@ -395,3 +439,6 @@ LEDGER = table("ledger")
 LEDGER_NAME = table("ledger_name")
 CREDENTIAL = table("credential")
 REVOCATION = table("revocation")
+WRAPPING_KEY = table("wrapping_key")
+RETIRED_KEY = table("retired_key")
+GUEST_KEY = table("guest_key")

@@ -21,6 +21,7 @@ from prefs.migrations import migrate
 from prefs.settings import Settings
 from prefs.store.sql import SqlStore
 from tests.api.front import Front, StandingClock
+from tests.vaults import vault
 
 # What these tests provoke is asserted on the answers; its traces would bury a failure.
 telemetry.configure("critical")
@@ -95,7 +96,7 @@ async def open_front(settings: Settings, clock: StandingClock, valkey_url: str) 
     async with AsyncExitStack() as stack:
 
         async def open_one(redis_url: str = valkey_url) -> tuple[Front, Statements]:
-            sql = await SqlStore.open(settings.database_url, clock)
+            sql = await SqlStore.open(settings.database_url, clock, vault())
             statements = Statements(sql)
             key, metrics = cache_key(settings.cache_key), PrometheusMetrics()
             store = cached(sql, clock, redis_url, key, metrics=metrics, cold_guard_s=0)

@@ -41,7 +41,7 @@ def populate(connection: Connection, many: int) -> Outcome[None]:
     named = {"version": 1, "display_name": "Ann", "created_at": START, "updated_at": START}
     connection.execute(insert(GUEST), [{"id": guest, **named} for guest in ids])
     warm = entry("prf_a", 2000, key=WARMTH)
-    connection.execute(insert(ENTRY), [records.entry_columns(guest, warm) for guest in ids])
+    connection.execute(insert(ENTRY), [records.entry_columns(guest, warm, None) for guest in ids])
     stays = [stay(f"sty_{guest}", guest, PROPERTY, arrival=START, departure=START + timedelta(days=1)) for guest in ids]
     connection.execute(insert(STAY), [records.stay_columns(one) for one in stays])
     press = entry("prf_l", 2400, key=WARMTH, scope=Scope(ScopeKind.ROOM, "1204"), expires_at=START + timedelta(hours=1))

@@ -21,6 +21,7 @@ from tests.api.front import PROPERTY, Front, StandingClock
 from tests.api.served import free_port
 from tests.api.test_hot import ALLERGENS, NIGHT, QUESTIONS, WARMTH, callers, is_hot, read, told, typed
 from tests.cache.watched import Watched, until
+from tests.vaults import vault
 
 SECONDS_MAX = 10
 
@@ -147,7 +148,7 @@ async def test_while_the_store_is_gone_what_is_known_is_told_with_its_age(
     settings: Settings, clock: StandingClock
 ) -> None:
     """Without Redis too. What a consent allows is told for a minute, for it may have been withdrawn meanwhile."""
-    watched: Any = Watched(await SqlStore.open(settings.database_url, clock))
+    watched: Any = Watched(await SqlStore.open(settings.database_url, clock, vault()))
     redis_url = f"redis://127.0.0.1:{free_port()}"
     store = cached(watched, clock, redis_url, cache_key(settings.cache_key), cold_guard_s=0)
     async with opened(settings, clock, furnish(store, clock)) as front:

@@ -17,10 +17,16 @@ import pytest
 from api.auth import load_keys, make_key, save_keys
 from prefs.bootstrap import SystemClock
 from prefs.migrations import migrate
+from prefs.ports import Once
 from prefs.settings import Settings
+from prefs.store.contents import open_answer
 from prefs.store.engines import Outcome, parse
+from prefs.store.keys import safe_of
 from prefs.store.runners import open_runner
-from prefs.store.tables import Row
+from prefs.store.sql import SqlStore
+from prefs.store.tables import IDEMPOTENCY, Row
+from prefs.vault.envelope import Envelope
+from prefs.vault.providers import FileProvider
 from tests.api.front import Front
 from tests.api.served import served
 
@@ -81,7 +87,25 @@ async def stored(url: str) -> str:
         await runner.close()
 
 
-async def test_s5_allergy_and_withdrawal(fronts: list[Front], postgres_url: str) -> None:
+async def unsealed(url: str, folder: Path, guest: str) -> str:
+    """What rests sealed of a guest, opened: document, history, what waits, and answers kept for repeats."""
+    vault = Envelope(FileProvider(folder / "vault.json"))
+    store = await SqlStore.open(url, SystemClock(), vault)
+
+    def answers(connection: Any) -> list[Any]:
+        safe = safe_of(connection, vault, guest)
+        rows = connection.execute(IDEMPOTENCY.select().where(IDEMPOTENCY.c.guest_id == guest)).all()
+        assert safe is not None and rows
+        return [open_answer(safe, row.sealed, Once(row.caller, row.key, row.fingerprint)) for row in rows]
+
+    try:
+        parts = [await store.get(guest), await store.history(guest, 100), await store.papers(guest)]
+        return "\n".join(map(str, [*parts, await store._runner.look(answers)])).lower()
+    finally:
+        await store.close()
+
+
+async def test_s5_allergy_and_withdrawal(fronts: list[Front], postgres_url: str, tmp_path: Path) -> None:
     one, other = fronts
     await one.new_property()
     guest = await one.new_guest()
@@ -97,7 +121,7 @@ async def test_s5_allergy_and_withdrawal(fronts: list[Front], postgres_url: str)
         assert "no peanuts (separate prep), no sesame" in said["kitchen"]
         assert "minibar: no peanuts" in said["housekeeping"]
         assert holds(said["guest"]) and not holds(said["marketing"] + said["desk"])
-    assert holds(await stored(postgres_url))
+    assert holds(await unsealed(postgres_url, tmp_path, guest)) and not holds(await stored(postgres_url))
 
     began = time.monotonic()
     withdrawn = await one.call("DELETE", consent, own)
@@ -117,7 +141,7 @@ async def test_s5_allergy_and_withdrawal(fronts: list[Front], postgres_url: str)
         if reads < 60:
             assert time.monotonic() - began < LIMIT_S
     assert (leaks, reads >= 300) == (0, True)
-    assert not holds(await stored(postgres_url))
+    assert not holds(await unsealed(postgres_url, tmp_path, guest))
 
     (newest, *_) = (await other.ok("GET", f"/v1/guests/{guest}/history", own))["changes"]
     assert (newest["action"], newest["note"], newest["keys"]) == ("consent", "withdrew food_safety, 2 keys", [])

@@ -20,6 +20,7 @@ from prefs.migrations import migrate
 from prefs.store.sql import SqlStore
 from tests.cache.watched import Watched
 from tests.store.samples import SetClock, born, document, entry, name, newborn, put
+from tests.vaults import vault
 
 SHARED = {"check_same_thread": False}
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,9 +29,10 @@ WRITER = """
 import asyncio, sys
 from prefs.store.sql import SqlStore
 from tests.store.samples import SetClock, put
+from tests.vaults import vault
 
 async def work():
-    store = await SqlStore.open(sys.argv[1], SetClock())
+    store = await SqlStore.open(sys.argv[1], SetClock(), vault())
     for line in sys.stdin:
         await store.write(sys.argv[2], put("prf_a", int(line)))
         print(line.strip(), flush=True)
@@ -48,7 +50,7 @@ async def path(tmp_path: Path, sqlite_url: str) -> Path:
 
 @pytest.fixture
 async def watched(path: Path, sqlite_url: str) -> Watched:
-    return Watched(await SqlStore.open(sqlite_url, SetClock()))
+    return Watched(await SqlStore.open(sqlite_url, SetClock(), vault()))
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ async def test_its_own_writes_are_seen_at_once(store: CachedStore) -> None:
 
 
 async def test_a_guest_created_after_a_miss_is_found(store: CachedStore, sqlite_url: str) -> None:
-    other = await SqlStore.open(sqlite_url, SetClock())
+    other = await SqlStore.open(sqlite_url, SetClock(), vault())
     guest = name("gst")
     assert await store.get(guest) is None
     await other.create(newborn(guest, entry("prf_a")))
@@ -108,7 +110,7 @@ async def test_a_write_of_another_process_is_in_the_next_read(store: CachedStore
 
 
 async def test_what_was_read_during_a_write_is_not_kept(store: CachedStore, watched: Watched, sqlite_url: str) -> None:
-    other = await SqlStore.open(sqlite_url, SetClock())
+    other = await SqlStore.open(sqlite_url, SetClock(), vault())
     guest = await born(store)
     watched.hold("look_up")
     slow = asyncio.ensure_future(store.get(guest))

@@ -20,6 +20,7 @@ from tests.cache.watched import Watched, listening, newborn_guest, until
 from tests.histories.proxy import Proxy
 from tests.servers import PostgresServer, ValkeyServer, free_port
 from tests.store.samples import SetClock, born, consent, document, entry, name, newborn, put
+from tests.vaults import vault
 
 
 class Notes(Silence):
@@ -330,7 +331,7 @@ async def test_a_stopped_postgresql_leaves_known_guests_readable_and_comes_back(
     with PostgresServer() as postgres:
         url = postgres.create_database()
         await migrate(url)
-        inner = await SqlStore.open(url, SetClock())
+        inner = await SqlStore.open(url, SetClock(), vault())
         place = await open_place("memory", server.url())
         store = await place.open_at(Freshness.DEFAULT, inner=inner)
         await listening(store)

@@ -14,6 +14,8 @@ from sqlalchemy import Connection
 from prefs.bootstrap import SystemClock
 from prefs.store.engines import Outcome
 from prefs.store.sql import SqlStore
+from prefs.vault.envelope import Envelope
+from prefs.vault.providers import FileProvider
 from tests.chaos.load import EARLY, Acknowledged, Trial, lost, write_until_killed
 
 # Each round starts a server anew; on a busy machine that takes seconds.
@@ -82,7 +84,8 @@ def test_live_connections_are_durable(trial: Start) -> None:
         return Outcome(str(connection.exec_driver_sql(question).scalar_one()), keep=False)
 
     async def work() -> str:
-        store = await SqlStore.open(url, SystemClock())
+        keys = Envelope(FileProvider(started.folder / "data" / "vault.json"))
+        store = await SqlStore.open(url, SystemClock(), keys)
         try:
             return await store._runner.run(ask)
         finally:

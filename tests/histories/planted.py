@@ -33,6 +33,7 @@ from prefs.ports import Apply, Clock, Committed, Once, Store
 from prefs.settings import Settings
 from prefs.store.sql import SqlStore
 from tests.cache.classic import Classic
+from tests.vaults import vault
 
 type Wrap = Callable[[Store, Settings, Clock], Store]
 
@@ -98,7 +99,7 @@ def _served(wrap: Wrap) -> FastAPI:
     async def planted_life(inner: FastAPI) -> AsyncIterator[Any]:
         async with life(inner) as state:
             clock = SystemClock()
-            sql = await SqlStore.open(settings.database_url, clock)
+            sql = await SqlStore.open(settings.database_url, clock, vault())
             inner.state.house = furnish(wrap(sql, settings, clock), clock)
             yield state
 

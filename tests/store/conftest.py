@@ -13,6 +13,7 @@ from prefs.store.memory import MemoryStore
 from prefs.store.sql import SqlStore
 from tests.servers import PostgresServer
 from tests.store.samples import SetClock
+from tests.vaults import vault
 
 KINDS = ("memory", "sqlite", "postgresql")
 
@@ -30,9 +31,12 @@ class Place:
         """A store on this place; another call gives another store on the same data, as another process would have."""
         if self.kind == "memory":
             return self._memory
-        store: Store = await SqlStore.open(self.url, self.clock)
+        store: Store = await SqlStore.open(self.url, self.clock, vault())
         self._opened.append(store)
         return store
+
+    def close_later(self, store: Store) -> None:
+        self._opened.append(store)
 
     async def close(self) -> None:
         for store in self._opened:

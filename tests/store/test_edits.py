@@ -17,6 +17,7 @@ from prefs.core.errors import KeyReused, NotFound, Refused
 from prefs.ports import Once, Past
 from prefs.store import edits, runners
 from prefs.store.engines import Outcome
+from prefs.store.reads import Known
 from prefs.store.remembered import DOCUMENTS_MAX, ENTRIES_MAX, Remembered
 from prefs.store.runners import PostgresRunner
 from prefs.store.sql import SqlStore
@@ -105,7 +106,7 @@ async def test_a_version_that_stands_for_something_else_is_noticed(postgres_plac
     await one.write(guest, put("prf_a", 1))
 
     def otherwise(connection: Connection) -> Outcome[None]:
-        connection.execute(text("UPDATE entry SET id = 'prf_z' WHERE guest_id = :guest"), {"guest": guest})
+        connection.execute(text("UPDATE entry SET actor = 'another' WHERE guest_id = :guest"), {"guest": guest})
         moment = {"guest": guest, "at": NOW + timedelta(seconds=1)}
         connection.execute(text("UPDATE guest SET updated_at = :at WHERE id = :guest"), moment)
         return Outcome(None)
@@ -113,7 +114,10 @@ async def test_a_version_that_stands_for_something_else_is_noticed(postgres_plac
     await other._runner.run(otherwise)
     made = await one.write(guest, put("prf_b", 2))
 
-    assert {found.id for found in made.document.entries} == {"prf_z", "prf_b"}
+    assert {found.id: found.provenance.actor for found in made.document.entries} == {
+        "prf_a": "another",
+        "prf_b": "guest-token",
+    }
     assert await document(other, guest) == made.document
 
 
@@ -194,8 +198,9 @@ async def test_an_unchecked_memory_would_be_noticed(postgres_place: Place, monke
 def test_what_is_remembered_is_bounded_and_only_used_as_it_was() -> None:
     remembered = Remembered()
     for number in range(DOCUMENTS_MAX + 5):
-        remembered.keep(Document(f"gst_{number}", 1, updated_at=NOW))
-    remembered.keep(Document("gst_big", 1, tuple(entry(f"prf_{n}") for n in range(ENTRIES_MAX + 1)), updated_at=NOW))
+        remembered.keep(Known(Document(f"gst_{number}", 1, updated_at=NOW), None))
+    many = tuple(entry(f"prf_{n}") for n in range(ENTRIES_MAX + 1))
+    remembered.keep(Known(Document("gst_big", 1, many, updated_at=NOW), None))
 
     assert len(remembered) == DOCUMENTS_MAX
     assert (remembered.get("gst_0"), remembered.get("gst_big")) == (None, None)

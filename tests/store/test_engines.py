@@ -27,6 +27,7 @@ from prefs.store.waiting import SLICE_S
 from tests.servers import PostgresServer
 from tests.store.conftest import Place
 from tests.store.samples import NOW, SetClock, born, document, entry, identify, name, newborn, put, stay
+from tests.vaults import vault
 
 type Call = Callable[[Store], Awaitable[object]]
 
@@ -99,7 +100,7 @@ async def own(own_server: PostgresServer) -> AsyncIterator[SqlStore]:
     """A store on a server that this test may stop."""
     url = own_server.create_database()
     await migrate(url)
-    store = await SqlStore.open(url, SetClock())
+    store = await SqlStore.open(url, SetClock(), vault())
     yield store
     own_server.start()
     await store.close()
@@ -156,7 +157,7 @@ async def test_a_write_given_up_on_is_not_saved_later(own: SqlStore, own_server:
     await eventually(own, lambda store: store.get(guest))
     await own.close()
 
-    later = await SqlStore.open(own_server.url(database_of(own)), SetClock())
+    later = await SqlStore.open(own_server.url(database_of(own)), SetClock(), vault())
     assert (await document(later, guest)).version == 1
     await later.close()
 
@@ -179,7 +180,7 @@ async def test_a_server_that_turned_read_only_is_connected_to_anew(own: SqlStore
     guest = await born(own)
     database = database_of(own)
     own_server.execute(f'ALTER DATABASE "{database}" SET default_transaction_read_only = on')
-    fresh = await SqlStore.open(own_server.url(database), SetClock())
+    fresh = await SqlStore.open(own_server.url(database), SetClock(), vault())
     with pytest.raises(StoreUnavailable):
         await fresh.write(guest, put("prf_a", 1))
     own_server.execute(f'ALTER DATABASE "{database}" RESET default_transaction_read_only')
@@ -193,7 +194,7 @@ async def test_a_server_that_was_never_there_is_unavailable(own_server: Postgres
     own_server.stop()
     try:
         with pytest.raises(StoreUnavailable):
-            await SqlStore.open(own_server.url("any"), SetClock())
+            await SqlStore.open(own_server.url("any"), SetClock(), vault())
         with pytest.raises(StoreUnavailable):
             await migrate(own_server.url("any"))
     finally:
@@ -247,7 +248,7 @@ async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None
     path.write_text("Dear guest, " * 100)
 
     with pytest.raises(StoreUnavailable):
-        await SqlStore.open(f"sqlite:///{path}", SetClock())
+        await SqlStore.open(f"sqlite:///{path}", SetClock(), vault())
 
 
 async def test_missing_tables_are_unavailable_for_every_method(sqlite_place: Place) -> None:
@@ -275,7 +276,7 @@ async def test_text_that_no_database_takes_is_refused(sql_place: Place) -> None:
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://localhost/x"])
 async def test_other_engines_are_refused_in_words(url: str) -> None:
     with pytest.raises(ValueError, match="database URL"):
-        await SqlStore.open(url, SetClock())
+        await SqlStore.open(url, SetClock(), vault())
 
 
 # ---------------------------------------------------------------- durability
@@ -365,7 +366,7 @@ async def test_old_answers_are_cleared_as_new_ones_come(sqlite_place: Place) -> 
 async def test_an_empty_database_is_not_opened(sqlite_url: str, postgres_url: str, tmp_path: Path) -> None:
     for url in (sqlite_url, postgres_url):
         with pytest.raises(SchemaOutdated, match="guestprefs migrate"):
-            await SqlStore.open(url, SetClock())
+            await SqlStore.open(url, SetClock(), vault())
     assert await asyncio.to_thread(os.listdir, tmp_path) == []
 
 

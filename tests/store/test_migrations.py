@@ -19,6 +19,7 @@ from prefs.store.runners import open_runner
 from prefs.store.sql import SqlStore
 from prefs.store.tables import REVISION, Row
 from tests.store.samples import SetClock
+from tests.vaults import vault
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -93,24 +94,24 @@ async def test_states_of_a_schema(url: str) -> None:
 
     await ask(url, "UPDATE alembic_version SET version_num = '9999'")
     assert await schema_state(url) is SchemaState.AHEAD
-    store = await SqlStore.open(url, SetClock())  # a newer release may migrate while this one still serves
+    store = await SqlStore.open(url, SetClock(), vault())  # a newer release may migrate while this one still serves
     await store.close()
 
     await ask(url, "DELETE FROM alembic_version")  # tables without a revision: not a database to start in unasked
     assert await schema_state(url) is SchemaState.OUTDATED
     with pytest.raises(SchemaOutdated, match="guestprefs migrate"):
-        await SqlStore.open(url, SetClock())
+        await SqlStore.open(url, SetClock(), vault())
 
 
 async def test_an_old_schema_is_not_served(url: str) -> None:
     await migrate(url)
-    store = await SqlStore.open(url, SetClock())
+    store = await SqlStore.open(url, SetClock(), vault())
     await ask(url, "UPDATE alembic_version SET version_num = '0000'")
 
     with pytest.raises(SchemaOutdated, match="guestprefs migrate"):
         await store.ping()
     with pytest.raises(SchemaOutdated):
-        await SqlStore.open(url, SetClock())
+        await SqlStore.open(url, SetClock(), vault())
     await store.close()
 
 

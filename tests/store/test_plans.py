@@ -19,6 +19,7 @@ from prefs.store.sql import SqlStore
 from prefs.store.tables import Row
 from tests.store.conftest import Place
 from tests.store.samples import born
+from tests.vaults import vault
 
 ARMS = [*reads._document_arms(), *reads._stay_arms()]
 WHOLE = reads._statement(True, True, True, True)
@@ -114,7 +115,7 @@ async def test_everything_is_one_statement_without_a_transaction(sql_place: Plac
 
     assert list(found.documents) == [guest]
     assert [statement for statement in said if statement != "BEGIN"] == said[-1:] and around == []
-    await runner.look(lambda connection: reads.document(connection, guest))
+    await runner.look(lambda connection: reads.known(connection, guest, vault()))
     await asyncio.sleep(0)
     assert any("BEGIN" in statement for statement in (said + around)[1:]), "a transaction would be noticed"
 

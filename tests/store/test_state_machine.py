@@ -32,6 +32,7 @@ from prefs.store.sql import SqlStore
 from tests.core import strategies as drawn
 from tests.core.sights import author, usual
 from tests.store.samples import NOW, SetClock, consent, identify, name, newborn, nothing, rename, stay
+from tests.vaults import vault
 
 EXAMPLES, STEPS = 15, 25
 
@@ -288,7 +289,7 @@ def test_all_stores_do_the_same(sqlite_url: str, postgres_url: str) -> None:
         opened: dict[str, list[Store]] = {}
         for url in (sqlite_url, postgres_url):
             runner.run(migrate(url))
-            opened[url] = [runner.run(SqlStore.open(url, clock)) for _ in range(2)]
+            opened[url] = [runner.run(SqlStore.open(url, clock, vault())) for _ in range(2)]
 
         class Here(Stores):
             pass

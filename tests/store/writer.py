@@ -8,10 +8,11 @@ import sys
 from prefs.core.errors import StoreUnavailable
 from prefs.store.sql import SqlStore
 from tests.store.samples import SetClock, put
+from tests.vaults import vault
 
 
 async def write(url: str, guest: str) -> None:
-    store = await SqlStore.open(url, SetClock())
+    store = await SqlStore.open(url, SetClock(), vault())
     for number in range(1_000_000):
         try:
             told = await store.write(guest, put(f"prf_{number % 5}", number))
