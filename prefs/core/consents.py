@@ -148,8 +148,9 @@ def resting(catalogue: Catalogue, document: Document, purpose: str) -> list[Entr
 
 def erasure(catalogue: Catalogue, gone: Iterable[Entry], changes: Iterable[Change], purpose: str) -> Erasure:
     """What becomes of the past when everything that rests on a purpose goes: entries leave the changes that told of
-    them, and a change says so; who wrote and when stays."""
-    keys = {entry.key for entry in gone}
+    them, and a change says so; who wrote and when stays. Answers kept for repeats lose every key that the purpose opens
+    on any surface: a value that stays for others may have been told there."""
+    keys = {entry.key for entry in gone} | {definition.key for definition in covered(catalogue, purpose)}
     left: list[Change] = []
     for change in changes:
         kept = tuple(_without(catalogue, key_change, purpose) for key_change in change.keys)

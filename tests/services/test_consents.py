@@ -195,6 +195,20 @@ async def test_a_purpose_of_one_surface_keeps_what_rests_on_another(house: House
     assert "access.vision_formats" not in await house.seen(guest(ana, "kiosk"), ana)
 
 
+async def test_a_repeat_does_not_tell_a_surface_what_it_may_not_see_any_more(house: House) -> None:
+    """The value stays, for whom it was given to; the answer that the kiosk was given once holds it no longer."""
+    ana = await house.guest()
+    await house.consent(ana, "service_delivery", "ui_adaptation")
+    kiosk, once = guest(ana, "kiosk"), Once("guest:ana:kiosk", "k", "f")
+    said = {"access.vision_formats": ["large_print_14pt"], WARMTH: 21}
+    first = await house.preferences.patch(kiosk, ana, "profile", said, once=once)
+    assert "large_print" in str(first.body)
+    await house.consents.withdraw(guest(ana), ana, "ui_adaptation")
+    again = await house.preferences.patch(kiosk, ana, "profile", said, once=once)
+    assert again.replayed and WARMTH in str(again.body)
+    assert "large_print" not in str(again.body)
+
+
 # ---------------------------------------------------------------- invitations
 
 
