@@ -6,19 +6,14 @@ answered, and only then, a moment later, written for real. Nobody who reads thro
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 
 from api.app import create_app as real_app
-from api.cli import running
-from api.cli.configuration import read_settings
 from prefs.bootstrap import SystemClock, furnish, open_store
 from prefs.core.changes import Change, Written
 from prefs.core.entries import Document
@@ -100,17 +95,3 @@ def create_app() -> FastAPI:
 
     app.router.lifespan_context = early_life
     return app
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--host")
-    parser.add_argument("--port", type=int)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--workers", type=int)
-    given = parser.parse_args()
-    return running.run(read_settings(**vars(given)), application="tests.chaos.early:create_app")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,22 +3,16 @@ the words in it, in its cause and its notes, one of a task that nobody waits for
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import logging
-import sys
 import warnings
-from pathlib import Path
 
 from fastapi import FastAPI, Request
 
 from api.app import create_app as real_app
-from api.cli import running
-from api.cli.configuration import read_settings
 
 PATH = "/faulty"
-DEMO_GUESTS = 6
 
 
 async def fail(request: Request) -> None:
@@ -53,16 +47,3 @@ def create_app() -> FastAPI:
     app = real_app()
     app.add_api_route(PATH, fail, methods=["POST"], include_in_schema=False, response_model=None)
     return app
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--host")
-    parser.add_argument("--port", type=int)
-    parser.add_argument("--data", type=Path)
-    given = read_settings(**vars(parser.parse_args()))
-    return running.run(given, demo_guests=DEMO_GUESTS, application="tests.chaos.faulty:create_app")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
+from tests.cli.launch import launching
 from tests.cli.served import Served, bearer, guestprefs
 
 KEY = "lighting.brightness"
-EARLY = (sys.executable, "-m", "tests.chaos.early")
+EARLY = launching("tests.chaos.early:create_app")
+type Start = Callable[..., Trial]
 CLIENT_TIMEOUT_S = 10
 
 

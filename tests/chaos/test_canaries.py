@@ -22,6 +22,7 @@ from prefs.core import patches
 from prefs.core.entries import Scope, ScopeKind
 from prefs.core.errors import Fault
 from tests.chaos import faulty
+from tests.cli.launch import launching
 from tests.cli.served import Served, bearer
 from tests.servers import PostgresServer, ValkeyServer
 
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.timeout(300)
 MARK = "cnry"
 FEW, MANY = 300, 10_000
 BREAK = "breaks-here"
-LAUNCH = [sys.executable, "-m", "tests.chaos.faulty"]
+LAUNCH = launching("tests.chaos.faulty:create_app", "--demo-guests", "6")
 
 # Rows that the database refuses in words that quote them: by a check, as the server tells it, and by a trigger.
 TRAPS = (

@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,11 +20,12 @@ import psutil
 import pytest
 
 from tests.chaos.load import KEY, Trial
+from tests.cli.launch import launching
 from tests.cli.served import bearer
 from tests.servers import PostgresServer
 
 WRITES = 200
-LAX = (sys.executable, "-m", "tests.chaos.lax")
+LAX = launching("tests.chaos.lax:create_app")
 SYNC = re.compile(r"\b(?:fsync|fdatasync)\((?:\d+<([^>]*)>)?")
 RESUMED = re.compile(r"<\.\.\. (?:fsync|fdatasync) resumed>.*= 0")
 ANSWER = re.compile(r"\b(?:write|writev|sendto|sendmsg)\(\d+<(?:TCP|TCPv6|socket):.*HTTP/1\.1 200")

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
@@ -16,26 +14,11 @@ from prefs.store.engines import Outcome
 from prefs.store.sql import SqlStore
 from prefs.vault.envelope import Envelope
 from prefs.vault.providers import FileProvider
-from tests.chaos.load import EARLY, Acknowledged, Trial, lost, write_until_killed
+from tests.chaos.load import EARLY, Acknowledged, Start, Trial, lost, write_until_killed
 
 # Each round starts a server anew; on a busy machine that takes seconds.
 pytestmark = pytest.mark.timeout(600)
 GUESTS = 6
-type Start = Callable[..., Trial]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def trial(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    made: list[Trial] = []
-
-    def start(**options: object) -> Trial:
-        made.append(Trial(tmp_path, url, **options))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield start
-    for one in made:
-        one.close()
 
 
 def run(trial: Trial, rounds: int, seed: int = 20261122) -> tuple[list[Acknowledged], list[Acknowledged]]:

@@ -4,38 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import httpx2
 import pytest
 
 from prefs.bootstrap import SystemClock, open_ledger
 from prefs.settings import Settings
-from tests.chaos.load import CLIENT_TIMEOUT_S, Trial
+from tests.chaos.load import CLIENT_TIMEOUT_S, Start, Trial
+from tests.cli.launch import launching
 from tests.cli.served import bearer, guestprefs
 
 pytestmark = pytest.mark.timeout(600)
-UNRECORDED = (sys.executable, "-m", "tests.chaos.unrecorded")
+UNRECORDED = launching("tests.chaos.unrecorded:create_app")
 READERS = 6
 PEANUTS = [{"code": "peanuts"}]
-type Start = Callable[..., Trial]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def trial(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    made: list[Trial] = []
-
-    def start(**options: object) -> Trial:
-        made.append(Trial(tmp_path, url, **options))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield start
-    for one in made:
-        one.close()
 
 
 def make_allergic(trial: Trial) -> tuple[str, str]:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from fastapi import FastAPI
 
 from api.app import create_app as real_app
-from api.cli import running
-from api.cli.configuration import read_settings
 from prefs.core.callers import Caller
 from prefs.core.sightings import Sighting
 from prefs.services.witness import Witness
@@ -35,17 +30,3 @@ async def _told_first(self: Witness, caller: Caller, seen: Sequence[Sighting | N
 def create_app() -> FastAPI:
     Witness.saw = _told_first  # type: ignore[method-assign]
     return real_app()
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--host")
-    parser.add_argument("--port", type=int)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--workers", type=int)
-    given = parser.parse_args()
-    return running.run(read_settings(**vars(given)), application="tests.chaos.unrecorded:create_app")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

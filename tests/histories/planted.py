@@ -1,25 +1,20 @@
 """Planted faults, served like the real thing: the product with one part of its protocol taken out. The live checker
 must catch them, or its silence about the product would say nothing.
 
-`python -m tests.histories.planted FAULT --host ... --port ...` serves; FAULT is a function of this module.
+Each fault is a function of this module; `tests.cli.launch` serves it.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from api.app import create_app
-from api.cli import running
-from api.cli.configuration import read_settings
 from prefs.bootstrap import SystemClock, cache_key, furnish
 from prefs.cache.breaker import Breaker
 from prefs.cache.heartbeat import Heartbeat
@@ -33,13 +28,14 @@ from prefs.ports import Apply, Clock, Committed, Once, Store
 from prefs.settings import Settings
 from prefs.store.sql import SqlStore
 from tests.cache.classic import Classic
+from tests.cli.launch import launching
 from tests.vaults import vault
 
 type Wrap = Callable[[Store, Settings, Clock], Store]
 
 
-def launch(fault: str) -> list[str]:
-    return [sys.executable, "-m", "tests.histories.planted", fault]
+def launch(fault: str) -> tuple[str, ...]:
+    return launching(f"tests.histories.planted:{fault}")
 
 
 # ---------------------------------------------------------------- the faults
@@ -131,21 +127,3 @@ def hasty() -> FastAPI:
 def none() -> FastAPI:
     """No fault: what this module builds is the product, and must pass."""
     return _served(_tiered)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("fault")
-    parser.add_argument("--host")
-    parser.add_argument("--port", type=int)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--workers", type=int)
-    given = vars(parser.parse_args())
-    return running.run(
-        read_settings(**{k: v for k, v in given.items() if k != "fault"}),
-        application=f"tests.histories.planted:{given['fault']}",
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main())
