@@ -11,6 +11,7 @@ from prefs.core.accesses import Access
 from prefs.ledger.checkpoints import Slot, chains_in, lines_of
 from prefs.services.witness import Witness
 from prefs.settings import Settings
+from tests.api.conftest import StandingClock, opened
 from tests.api.front import PROPERTY, Front
 
 ALLERGENS, BREAKFAST, HEARING = "food.allergens", "breakfast.style", "access.hearing_communication"
@@ -236,8 +237,10 @@ async def test_there_are_as_many_records_as_reads(front: Front, ana: str) -> Non
 
 @pytest.mark.prove
 @pytest.mark.timeout(600)
-async def test_there_are_ten_thousand_records_of_ten_thousand_reads(front: Front, ana: str) -> None:
-    assert await reconciled(front, ana, 10_000) == (10_000, 10_000)
+async def test_there_are_ten_thousand_records_of_ten_thousand_reads(settings: Settings, clock: StandingClock) -> None:
+    """More than a member of staff may ask in that time, so nothing counts them here."""
+    async with opened(settings.model_copy(update={"caller_rate": 0, "property_rate": 0}), clock) as front:
+        assert await reconciled(front, await new_ana(front), 10_000) == (10_000, 10_000)
 
 
 # ---- what the guest is told ----
