@@ -310,6 +310,11 @@ def could_reach(caller: Caller, act: Act, guest: str) -> bool:
 # ---- how much ----
 
 
+def pursued(surface: str) -> frozenset[str]:
+    """What a surface may use special-category data for."""
+    return _PURSUED.get(surface, frozenset())
+
+
 @cache
 def sight(who: Standing, surface: str, tied: Relation) -> Sight:
     """The rows of SHOWN that are about this caller. Raises ValueError where two rows contradict each other."""
@@ -327,7 +332,7 @@ def sight(who: Standing, surface: str, tied: Relation) -> Sight:
                 if (special, given) in applies:
                     raise ValueError(f"SHOWN has two rows for {who}, {surface}, {tied}")
                 applies[special, given], stored[special, given] = row["what_applies"], row["what_is_stored"]
-    return Sight(who, surface, tied, applies, stored, _PURSUED.get(surface, frozenset()))
+    return Sight(who, surface, tied, applies, stored, pursued(surface))
 
 
 def _check_shown() -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from prefs.core import values
+from prefs.core import access, values
 from prefs.core.catalogue import (
     PURPOSES,
     SURFACES,
@@ -264,3 +264,22 @@ def check_references(file: str, definitions: Iterable[Definition]) -> None:
             raise where.refuse("stands_for.key", f"{d.stands_for.key} holds another kind of value")
         if d.deprecated_by and d.deprecated_by not in by_key:
             raise where.refuse("deprecated_by", f"{d.deprecated_by} is not a key")
+
+
+def check_pursuits(file: str, definition: Definition) -> None:
+    """A surface that lists special-category data without a purpose for it would be shown nothing, and nobody be told:
+    said where a definition is put, not where a stored one is read. Raises CatalogueInvalid."""
+    special = definition.is_special_as_a_whole
+    if not special and definition.special_when is None:
+        return
+    for surface in definition.surfaces:
+        purpose, pursued = definition.purpose_at(surface), access.pursued(surface)
+        if purpose in pursued:
+            continue
+        whose = "data of this key" if special else "what is special-category data under this key"
+        known = ", ".join(one for one in PURPOSES if one in pursued)
+        raise Where(file, definition.key).refuse(
+            f"purposes.{surface}",
+            f"{surface} may not use {whose} for {purpose}, so it would be shown nothing: name one of {known} there, or "
+            "take it out of surfaces",
+        )

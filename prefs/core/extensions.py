@@ -9,7 +9,7 @@ from typing import Any
 
 from prefs.core import values
 from prefs.core.catalogue import Area, Catalogue, Definition, Group, Showing
-from prefs.core.dictionary import parse_definition
+from prefs.core.dictionary import check_pursuits, parse_definition
 from prefs.core.errors import CatalogueInvalid
 from prefs.core.labels import FALLBACK_LANGUAGE, KeyLabels, Labels
 
@@ -52,6 +52,7 @@ def check(current: Catalogue, key: str, body: Mapping[str, Any]) -> Definition:
 
     References between keys are checked on the catalogue that would come of it, not here."""
     definition = read_definition(key, body)
+    check_pursuits(SOURCE, definition)
     labels = body.get("labels")
     if not isinstance(labels, Mapping) or FALLBACK_LANGUAGE not in labels:
         raise CatalogueInvalid(SOURCE, key, "labels", "must hold at least the language en")

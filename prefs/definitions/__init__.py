@@ -12,7 +12,7 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 from prefs.core.catalogue import Area, Catalogue, Definition
-from prefs.core.dictionary import check_references, parse_definition, parse_groups
+from prefs.core.dictionary import check_pursuits, check_references, parse_definition, parse_groups
 from prefs.core.errors import CatalogueInvalid
 from prefs.core.labels import Labels
 from prefs.definitions.wording import check_labels, parse_labels
@@ -42,6 +42,7 @@ def load_folder(folder: Traversable) -> Catalogue:
             if definition.key in homes:
                 reason = f"is already defined in {homes[definition.key]}"
                 raise CatalogueInvalid(source.name, definition.key, "key", reason)
+            check_pursuits(source.name, definition)
             homes[definition.key] = source.name
             definitions[definition.key] = definition
     _check_references(definitions, homes)

@@ -63,6 +63,23 @@ FAULTS = [
         "surfaces",
         "guest_app",
     ),
+    Fault(
+        "special-category data on a surface that may not use it so",
+        'sensitivity = "P0"\npurpose = "room_setup"\nsurfaces = { lights = "value", housekeeping',
+        'sensitivity = "SC"\npurpose = "food_safety"\nsurfaces = { lights = "value", housekeeping',
+        SCENE,
+        "purposes.lights",
+        "lights may not use data of this key for food_safety, so it would be shown nothing",
+    ),
+    Fault(
+        "special-category values on a surface that may not use them so",
+        'purpose = "room_setup"\nsurfaces = { lights = "value", guest_app',
+        'purpose = "room_setup"\nspecial_when = { strengths = ["no_preference"] }\n'
+        'purposes = { lights = "service_delivery" }\nsurfaces = { lights = "value", guest_app',
+        LEVEL,
+        "purposes.lights",
+        "name one of room_setup, safety_evacuation there, or take it out of surfaces",
+    ),
     Fault("unknown merge", 'merge = "strictest"', 'merge = "loosest"', LOCK, "merge", "strictest"),
     Fault("unknown clamp", 'clamp = "never"', 'clamp = "maybe"', LOCK, "clamp", "nearest_in_range"),
     Fault(
@@ -173,6 +190,14 @@ def test_the_files_the_faults_are_planted_in_are_right(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "_"))
 def test_a_wrong_file_is_refused_by_file_key_field_and_reason(tmp_path: Path, fault: Fault) -> None:
     check_refusal(tmp_path, fault)
+
+
+def test_a_surface_with_a_purpose_of_its_own_may_list_special_category_data(tmp_path: Path) -> None:
+    usual = 'sensitivity = "P0"\npurpose = "room_setup"\nsurfaces = { lights'
+    named = usual.replace("P0", "SC").replace("room_setup", "food_safety")
+    text = AREA.replace(usual, 'purposes = { lights = "safety_evacuation" }\n' + named)
+    scene = load_folder(write(tmp_path, {"lighting.toml": text})).definitions[SCENE]
+    assert (scene.purpose_at("lights"), scene.purpose_at("housekeeping")) == ("safety_evacuation", "food_safety")
 
 
 def test_a_key_in_two_files_names_both(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ async def test_only_operators_change_the_catalogue(house: House) -> None:
         ({"labels": {"en": {k: v for k, v in WORDS.items() if k != "area"}}}, "labels.en.area"),
         ({"labels": {"en": WORDS, "tlh": WORDS}}, "labels.tlh"),
         ({"definition": {"surfaces": {"guest_app": "value", "food": "action"}}}, "labels.en.actions._"),
+        ({"definition": {"sensitivity": "SC", "purpose": "food_safety"}}, "purposes.front_desk"),
     ],
 )
 async def test_a_wrong_definition_names_its_field(house: House, changes: dict[str, Any], field: str) -> None:
@@ -141,6 +142,12 @@ async def test_a_wrong_definition_names_its_field(house: House, changes: dict[st
         await house.definitions.put(OPERATOR, KEY, body(**changes))
     assert (refused.value.key, refused.value.field) == (KEY, field)
     assert (await house.store.extensions())[0] == 0
+
+
+async def test_a_key_that_was_put_before_that_was_refused_is_read_all_the_same(house: House) -> None:
+    record = body(definition={"sensitivity": "SC", "purpose": "food_safety"}) | {"deleted": False}
+    await house.store.put_extension(KEY, record)
+    assert KEY in (await house.definitions.current()).definitions
 
 
 @pytest.mark.parametrize(
