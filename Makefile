@@ -51,7 +51,7 @@ bench: setup ## Measure against limits and peers, print the budget (PEERS=folder
 profile: setup ## Show where the time of an answer goes: py-spy, instructions by callgrind (ARGS="--calls hot")
 	$(BIN)/python -m loadtests.bench.profiling $(ARGS)
 
-image-test: setup ## Build the container image, start it and read a preference from it
+image-test: setup ## Build the container image, start it confined, use it, hold it to the rules, start it again
 	@bash deploy/image-test.sh
 
 lock: setup ## Write the lock files anew (UPGRADE=1 takes the newest versions)

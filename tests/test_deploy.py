@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from deploy import image_rules
 from prefs.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,8 +68,44 @@ def test_compose_runs_it_without_any_right_that_it_does_not_need() -> None:
 def test_the_image_test_runs_it_with_nothing_to_write_to_but_its_data() -> None:
     said = (ROOT / "deploy" / "image-test.sh").read_text(encoding="utf-8")
     assert "--read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges" in said
-    for rule in ("it runs as root", "the code can be written", "it has a capability", "a secret in its files"):
-        assert rule in said
+    assert '"${inside[@]}" python -c "$(cat deploy/image_rules.py)" $confined' in said
+    confined = (ROOT / "deploy" / "confine.sh").read_text(encoding="utf-8")
+    assert 'mount -o remount,bind,ro "$root"' in confined
+    assert "--clear-groups --bounding-set=-all --inh-caps=-all" in confined and "--no-new-privs" in confined
+
+
+# ---------------------------------------------------------------- the rules that an image is held to, shown to fail
+
+
+def test_rights_that_a_container_should_not_have_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    none = "0" * 16
+    good = {"Uid": "65532 65532", "Gid": "65532 65532", "NoNewPrivs": "1"}
+    good |= {name: none for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+    planted = {"Uid": "0 0", "Gid": "65532 0", "NoNewPrivs": "0", "CapBnd": "00000000a80425fb", "CapEff": "1"}
+    monkeypatch.setattr(image_rules, "status_of", lambda process: good)
+    assert list(image_rules.rights("1")) == []
+    for name, value in planted.items():
+        monkeypatch.setattr(image_rules, "status_of", lambda process, bad={name: value}: good | bad)
+        assert len(list(image_rules.rights("1"))) == 1, name
+
+
+def test_what_lies_in_an_image_or_open_in_its_data_is_named(tmp_path: Path) -> None:
+    root, data = tmp_path / "root", tmp_path / "root" / "data"
+    data.mkdir(parents=True, mode=0o700)
+    for name in ("keys.json", "vault.json", "ledger.key"):
+        (data / name).touch(mode=0o600)
+    assert list(image_rules.kept(data)) == []
+    (data / "vault.json").chmod(0o644)
+    (data / "ledger.key").unlink()
+    data.chmod(0o755)
+    open_to_others = {f"{data} is open to others", f"{data / 'vault.json'} is open to others"}
+    assert list(image_rules.kept(tmp_path / "nowhere")) == [f"{tmp_path / 'nowhere'} is not there"]
+    assert set(image_rules.kept(data)) == open_to_others | {f"{data / 'ledger.key'} was not made"}
+
+    (root / "opt").mkdir()
+    (root / "opt" / "vault.json").touch()
+    assert {f"a secret in its files: {root}/opt/vault.json", "module pytest"} <= set(image_rules.contents(root))
+    assert f"{root}/opt can be written to" in set(image_rules.written(root))
 
 
 def test_the_image_is_made_from_the_locks() -> None:
