@@ -2,15 +2,16 @@
 
 A process that takes on more than it can do does all of it late, until callers give up and what it does is for nobody.
 So requests that are whole get a place, one of few; the others queue, first come, first served, and not for long. A
-burst may make a long queue, but once somebody came in vain it is no burst, and a long queue would only make everybody
-late: then it is kept short, and who comes to a full one is refused before his body is read, from bytes that were made
-before; until nobody was refused for a while.
+burst may make a long queue, but when the event loop is busy and somebody came in vain it is no burst: that is overload,
+until nobody was refused for a while. Then a long queue would only make everybody late, so it is kept short, and who
+comes to a full one is refused before his body is read, from bytes that were made before.
 
 Few places keep the rounds of the event loop short, and a refusal waits for its turn in them. Whoever has a place may
 only wait for a database. So while somebody queues, a timer looks how late it comes itself: in time, and the event loop
-has nothing to do, then one more is called in, up to a higher number; and when even of those no place comes back for a
-while, whoever has one waits for something that does not answer. That is no overload: the others, who may not need it,
-get places of their own.
+has little to do, then one more is called in, up to a higher number. Rounds are short, though, long after all time is
+taken, and then grow at once: so in overload the thread's own clock counts too, and some of its time is kept for
+refusals. When even so no place comes back for a while, whoever has one waits for something that does not answer. That
+is no overload: the others, who may not need it, get places of their own.
 
 A place is taken only when the body has come, so that whoever sends slowly waits on his own time. What operators ask is
 always answered. The hot read is answered before this: it costs less than a refusal.
@@ -19,7 +20,7 @@ always answered. The hot read is answered before this: it costs less than a refu
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -33,9 +34,11 @@ AT_ONCE = 2  # while the event loop is busy: more would not be done sooner, and 
 AT_ONCE_MAX = 64  # while it is not; one more each time that is seen
 LOOK_S = 0.001  # between two looks at how busy it is
 LATE_S = 0.002  # beyond this, it is busy
+BUSY = 0.7  # and so it is in overload while this share of its time is taken
+BUSY_S = 0.02  # lately
 WAIT_S = 0.2  # how long a request may queue
 BURST = 128  # how many may, when nobody was refused for a while
-QUEUE = 32  # and how many otherwise: what one core does in less than that
+QUEUE = 16  # and how many in overload: what one core does in a tenth of that
 OVERLOAD_S = 1.0  # how long after a refusal nothing is taken for a burst
 STUCK_S = 0.1  # without one place coming back
 STUCK_MAX = 1024  # requests under way without a place, a bound for memory
@@ -63,20 +66,23 @@ class Admission:
         app: ASGIApp,
         at_once: int = AT_ONCE,
         clock: Callable[[], float] = monotonic,
+        worked: Callable[[], float] = thread_time,
         body_timeout_s: float = BODY_TIMEOUT_S,
         later: Callable[[float, Callable[[float], None], float], object] | None = None,
     ) -> None:
         self.app = app
         self._body_timeout_s = body_timeout_s
         self._at_once = at_once
-        self._clock = clock
+        self._clock, self._worked = clock, worked  # seconds that went by, and what of them this thread worked
         self._later = later  # the event loop's own way to call something later, unless given
         self._under_way = 0
         self._round = 0  # of places; those of an earlier round do not come back
         self._stuck = 0  # requests of earlier rounds
         self._moved_at = 0.0  # when a place last came back, or the first of all was given
-        self._refused_at = -OVERLOAD_S
+        self._refused_at = -OVERLOAD_S  # in overload
         self._looking = False
+        self._looked_at, self._worked_then = clock(), worked()
+        self._busy = 0.0  # the share of time that was taken lately
         self._queue: deque[tuple[float, asyncio.Future[int | None]]] = deque()
         _UNDER_WAY.set_function(lambda: self._under_way + self._stuck)
         _WAITING.set_function(lambda: len(self._queue))
@@ -153,25 +159,42 @@ class Admission:
     def _look(self, due: float) -> None:
         """Whether those who have places only wait; as long as somebody queues for one."""
         self._looking = False
-        self._send_away()
         now = self._clock()
+        self._weigh(now)
+        self._send_away()
         if now - due < LATE_S:
             if now - self._moved_at > STUCK_S and self._stuck < STUCK_MAX:
                 self._round += 1
                 self._stuck += self._under_way
                 self._under_way = 0
                 self._call_in(self._at_once)
-            elif self._under_way < AT_ONCE_MAX:
+            elif self._under_way < AT_ONCE_MAX and not (self._busy >= BUSY and self._is_overload(now)):
                 self._call_in(self._under_way + 1)
         self._look_again()
+
+    def _weigh(self, now: float) -> None:
+        """How much of its time the event loop worked lately; what was longer ago counts less."""
+        worked, lasted = self._worked(), now - self._looked_at
+        if lasted > 0:
+            share = (worked - self._worked_then) / lasted
+            self._busy += (share - self._busy) * lasted / (lasted + BUSY_S)
+        self._looked_at, self._worked_then = now, worked
+
+    def _is_overload(self, now: float) -> bool:
+        return now - self._refused_at < OVERLOAD_S
+
+    def _in_vain(self, now: float) -> None:
+        """Somebody is refused; while the event loop has time, that is somebody else's fault."""
+        if self._busy >= BUSY or self._is_overload(now):
+            self._refused_at = now
 
     def _is_full(self) -> bool:
         """Whether nobody can be taken on, nor wait."""
         self._send_away()
         now = self._clock()
-        full = len(self._queue) >= (QUEUE if now - self._refused_at < OVERLOAD_S else BURST)
+        full = len(self._queue) >= (QUEUE if self._is_overload(now) else BURST)
         if full:
-            self._refused_at = now
+            self._in_vain(now)
         return full
 
     def _send_away(self) -> None:
@@ -183,7 +206,7 @@ class Admission:
                 if now - since <= WAIT_S:
                     return
                 turn.set_result(None)
-                self._refused_at = now
+                self._in_vain(now)
             self._queue.popleft()
 
 

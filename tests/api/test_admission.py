@@ -15,6 +15,7 @@ from api.admission import (
     AT_ONCE,
     AT_ONCE_MAX,
     BURST,
+    BUSY_S,
     LATE_S,
     LOOK_S,
     OVERLOAD_S,
@@ -34,11 +35,12 @@ class Work:
 
     def __init__(self, at_once: int = 2) -> None:
         self.now = 1000.0
+        self.worked = 0.0
         self.under_way: list[asyncio.Event] = []
         self.most = self.done = 0
         self.bodies: list[bytes] = []
         self.looks: list[Callable[[], None]] = []
-        self.admission = Admission(self._work, at_once, lambda: self.now, later=self._later)
+        self.admission = Admission(self._work, at_once, lambda: self.now, lambda: self.worked, later=self._later)
 
     def pass_by(self, seconds: float) -> None:
         self.now += seconds
@@ -47,9 +49,11 @@ class Work:
         assert due == self.now + delay_s
         self.looks.append(lambda: look(due))
 
-    async def look(self, *, busy: bool = False) -> None:
-        """The timer comes, late if the event loop is busy."""
+    async def look(self, *, busy: bool = False, worked_s: float | None = None) -> None:
+        """The timer comes, late if the event loop is busy, which then worked all the time."""
+        before = self.admission._looked_at
         self.now += LOOK_S + LATE_S * busy
+        self.worked += busy * (self.now - before) if worked_s is None else worked_s
         (look,) = self.looks
         self.looks.clear()
         look()
@@ -175,6 +179,39 @@ async def test_after_a_refusal_the_queue_is_short() -> None:
     await work.look(busy=True)
     assert [status(one) for one in waiting] == [503] * QUEUE
     assert len(work.under_way) == 1
+
+
+async def test_what_waits_in_vain_for_something_else_is_no_overload() -> None:
+    """The event loop has nothing to do: others may wait for longer, for they may need something else."""
+    work = Work(at_once=1)
+    await work.ask()
+    waited = await work.ask()
+    work.pass_by(WAIT_S * 1.1)
+    work.admission._moved_at = work.now
+    await work.look()
+    assert status(waited) == 503
+    burst = [await work.ask() for _ in range(QUEUE + 1)]
+    assert [status(one) for one in burst] == [None] * len(burst)
+    for task in burst:
+        task.cancel()
+
+
+async def test_in_overload_some_time_is_kept_for_refusals() -> None:
+    """Also while every round is short and every timer in time."""
+    work = Work(at_once=1)
+    await overloaded(work)
+    asked = [await work.ask() for _ in range(3)]
+    work.admission._moved_at = work.now  # places come back: nothing is stuck
+    for _ in range(3):
+        await work.look(worked_s=LOOK_S)
+        assert len(work.under_way) == 1
+    for _ in range(round(2 * BUSY_S / LOOK_S)):
+        await work.look(worked_s=0)
+        if not work.looks:
+            break
+    assert len(work.under_way) == 4
+    for task in asked:
+        task.cancel()
 
 
 async def test_when_nobody_was_refused_for_a_while_a_burst_is_a_burst_again() -> None:
