@@ -35,6 +35,7 @@ from api.routes import (
     history,
     invitations,
     operations,
+    pages,
     preferences,
     properties,
     stays,
@@ -136,7 +137,8 @@ def create_app(settings: Settings | None = None, house: House | None = None) -> 
     app.add_middleware(RateLimit)
     for module in ROUTERS:
         app.include_router(module.router)
-    app.mount(operations.DOCS_FILES, StaticFiles(directory=_DOCS_FILES))
+    app.include_router(pages.router)
+    app.mount(pages.DOCS_FILES, StaticFiles(directory=_DOCS_FILES))
     errors.install(app)
     app.add_exception_handler(enrolment.OAuthRefused, enrolment.on_refused)
     app.openapi = _described_once(app)  # type: ignore[method-assign]

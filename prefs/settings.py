@@ -199,7 +199,7 @@ class Settings(BaseSettings):
         default_factory=str,
         pattern=r"^(https?://\S+)?$",
         description="Page where staff types in the code that a new device shows; the device tells it. "
-        "Empty: the page that documents the API.",
+        "Empty: the service's own page, /device.",
     )
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(default=1, ge=1, le=256, description="Server processes.")

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from api.deps import DevicesDep, House, LinksDep, base_of, body_of, proof_of
 from api.dpop import Proofs
 from api.keys import ALGORITHMS
+from api.routes.pages import DEVICE_PAGE
 from api.schemas import enrolment as shapes
 from api.schemas.document import answers, takes
 from api.schemas.strict_json import write
@@ -133,12 +134,13 @@ async def authorize_device(request: Request, house: House, devices: DevicesDep, 
         raise OAuthRefused("invalid_scope", "The scope is the device's surface: " + ", ".join(DEVICE_SURFACES))
     jkt = _thumbprint(request, house) if "dpop" in request.headers else ""
     asked = await devices.ask(name, surface, jkt)
-    where = request.app.state.device_page or f"{base_of(request)}/docs"
+    where = request.app.state.device_page or base_of(request) + DEVICE_PAGE
     return _json(
         {
             "device_code": asked.device_code,
             "user_code": asked.user_code,
             "verification_uri": where,
+            "verification_uri_complete": f"{where}{'&' if '?' in where else '?'}user_code={asked.user_code}",
             "expires_in": asked.expires_in,
             "interval": asked.interval,
         }

@@ -1,14 +1,9 @@
-"""What those who run the service ask: alive, ready, which build, how busy; and the page that documents the API."""
+"""What those who run the service ask: alive, ready, which build, and how busy."""
 
 import platform
-import re
-from base64 import b64encode
-from hashlib import sha256
 from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.deps import DefinitionsDep, House
@@ -20,7 +15,6 @@ from prefs.core.errors import Unavailable
 router = APIRouter(tags=["operations"])
 
 BUILD = version("guestprefs")
-DOCS_FILES = "/docs/files"
 
 
 @router.get("/livez", response_model=shapes.Alive, responses=answers({"status": "alive"}))
@@ -53,31 +47,3 @@ async def get_version(definitions: DefinitionsDep) -> shapes.Version:
 async def metrics() -> Response:
     """Counts and times of this process, for Prometheus."""
     return Response(telemetry.expose(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _page_headers(page: bytes) -> dict[str, str]:
-    """What keeps a page to itself: it runs what it was sent with and what lies here, and nothing may frame it."""
-    scripts = re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)
-    digests = " ".join(f"'sha256-{b64encode(sha256(script).digest()).decode()}'" for script in scripts)
-    policy = (
-        f"default-src 'none'; script-src 'self' {digests}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return {"content-security-policy": policy, "referrer-policy": "no-referrer"}
-
-
-_DOCS = bytes(
-    get_swagger_ui_html(
-        openapi_url="/openapi.json",
-        title="guestprefs",
-        swagger_js_url=f"{DOCS_FILES}/swagger-ui-bundle.js",
-        swagger_css_url=f"{DOCS_FILES}/swagger-ui.css",
-        swagger_favicon_url=f"{DOCS_FILES}/favicon.png",
-    ).body
-)
-
-
-@router.get("/docs", include_in_schema=False)
-async def docs() -> Response:
-    """The reference as a page; every file of it comes from here."""
-    return HTMLResponse(_DOCS, headers=_page_headers(_DOCS))

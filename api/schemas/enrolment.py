@@ -71,6 +71,7 @@ class DeviceAuthorization(TypedDict):
     device_code: str
     user_code: str
     verification_uri: str
+    verification_uri_complete: str
     expires_in: int
     interval: int
 
@@ -181,7 +182,8 @@ ASK_EXAMPLE = {"client_id": "thermostat-1204", "scope": "thermostat"}
 ASKED_EXAMPLE = {
     "device_code": "5d41402abc4b2a76.kZ0",
     "user_code": "WDJB-MJHT",
-    "verification_uri": "prefs.hotel.example/docs",
+    "verification_uri": "prefs.hotel.example/device",
+    "verification_uri_complete": "prefs.hotel.example/device?user_code=WDJB-MJHT",
     "expires_in": 600,
     "interval": 5,
 }

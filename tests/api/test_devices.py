@@ -51,7 +51,7 @@ async def in_house(front: Front) -> str:
 
 async def test_a_device_enrols_reads_and_is_listed(front: Front, thermostat: Prover) -> None:
     asked = await thermostat.ask()
-    assert asked["expires_in"] == 600 and asked["interval"] == 5 and asked["verification_uri"] == f"{BASE}/docs"
+    assert asked["expires_in"] == 600 and asked["interval"] == 5 and asked["verification_uri"] == f"{BASE}/device"
     shown = await front.ok("GET", f"/v1/device-grants/{asked['user_code'].lower()}", front.staff())
     assert (shown["name"], shown["surface"], shown["status"]) == ("thermostat-1204", "thermostat", "pending")
     assert (await thermostat.decide(asked)).json()["status"] == "approved"
