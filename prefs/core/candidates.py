@@ -16,7 +16,7 @@ from prefs.core.entries import Context, Document, Entry, ProvenanceKind, ScopeKi
 from prefs.core.ranking import Candidate, from_default, from_entry, from_policy
 from prefs.core.resolved import Loser
 from prefs.core.rooms import Capability, Force, Policy, Property
-from prefs.core.sights import Sight
+from prefs.core.sights import Sight, Standing
 from prefs.core.stays import Facts
 
 EXPIRED = "EXPIRED"
@@ -206,10 +206,12 @@ def _take_one(
 
 def _may_be_told(entry: Entry, code: str, now: Moment) -> bool:
     """Whether `explain` may name an entry that took no part: what was observed never leaves its property, and what
-    holds elsewhere is the guest's business alone."""
+    holds elsewhere is the guest's business alone, and not that of whoever holds the link of one stay."""
     if now.reaches(entry):
         return True
-    return now.sight.is_own and entry.provenance.kind is not ProvenanceKind.OBSERVED
+    sight = now.sight
+    own = sight.is_own and sight.who is not Standing.LINK
+    return own and entry.provenance.kind is not ProvenanceKind.OBSERVED
 
 
 def _loser(definition: Definition, entry: Entry, context: Context, code: str) -> Loser:

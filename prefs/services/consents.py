@@ -10,18 +10,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from prefs.core import access, quarantine
+from prefs.core import access, disclosure, quarantine
 from prefs.core.access import Act
 from prefs.core.accesses import Deed
 from prefs.core.callers import Caller, Role
 from prefs.core.catalogue import GUEST_SURFACE, PURPOSES, Catalogue
 from prefs.core.changes import Action
 from prefs.core.consents import Manner, Terms, covered, erasure, issue, next_version, resting
-from prefs.core.entries import Consent, Document
+from prefs.core.entries import Consent, Document, Entry
 from prefs.core.errors import Fault, InvalidEdit, NotAllowed, NotFound
 from prefs.core.papers import Papers, Reply, Status
 from prefs.core.patches import write_instant
 from prefs.core.quarantine import Released
+from prefs.core.sights import Relation, Shown, Sight
 from prefs.ports import Once, Past
 from prefs.services.answers import Answer
 from prefs.services.guests import Decision, Guests
@@ -185,11 +186,12 @@ class Consents:
     async def states(self, caller: Caller, guest: str) -> Answer:
         """Each purpose: whether the guest consents, until when, and what a withdrawal would erase."""
         access.require(caller, Act.READ_CONSENTS)
-        known, _ = await self.guests.surroundings.reach(caller, Act.READ_CONSENTS, guest)
+        known, stays = await self.guests.surroundings.reach(caller, Act.READ_CONSENTS, guest)
         document = await self.guests.surroundings.document(known)
         catalogue = await self.guests.catalogues.current()
         papers = await self.store.papers(known)
-        shown = [self._state(catalogue, document, papers, purpose) for purpose in PURPOSES]
+        sight = access.sight_of(caller, access.relation(caller, known, stays, self.clock.now()))
+        shown = [self._state(catalogue, document, papers, purpose, sight) for purpose in PURPOSES]
         return Answer({"guest": known, "consents": shown}, document.version)
 
     async def state(self, caller: Caller, guest: str, purpose: str) -> Answer:
@@ -198,14 +200,16 @@ class Consents:
         (found,) = (one for one in answer.body["consents"] if one["purpose"] == purpose)
         return replace(answer, body={"guest": answer.body["guest"], **found})
 
-    def _state(self, catalogue: Catalogue, document: Document, papers: Papers, purpose: str) -> dict[str, Any]:
+    def _state(
+        self, catalogue: Catalogue, document: Document, papers: Papers, purpose: str, sight: Sight
+    ) -> dict[str, Any]:
         now, receipts = self.clock.now(), papers.of(purpose)
         consent = next((one for one in document.consents if one.purpose == purpose), None)
         gone = resting(catalogue, document, purpose)
         ended = "none" if not receipts else receipts[-1].status.value
         if consent:
             ended = "granted" if consent.holds(now) else "expired"
-        keys = sorted({entry.key for entry in gone})
+        keys = sorted({entry.key for entry in gone if _names(catalogue, entry, sight, document.purposes_at(now))})
         body: dict[str, Any] = {
             "purpose": purpose,
             "status": "granted" if ended == "renewed" else ended,
@@ -270,6 +274,14 @@ class Consents:
             return Decision(document, papers=replace(papers, waiting=left) if gone else None, told={"declined": gone})
 
         return await self.guests.change(caller, Act.DECLINE_IMPORTS, guest, Action.CONSENT, decide, once=once)
+
+
+def _names(catalogue: Catalogue, entry: Entry, sight: Sight, purposes: frozenset[str]) -> bool:
+    """Whether it is told under which key this entry would go: to the guest always, to others who see the entry."""
+    definition = catalogue.get(entry.key)
+    if sight.tied is Relation.SELF:
+        return True
+    return definition is not None and disclosure.told(definition, entry, sight, purposes) is not Shown.NOTHING
 
 
 def require_purpose(purpose: str) -> None:

@@ -118,6 +118,10 @@ async def test_such_a_guest_stays_within_the_stay(front: Front, guest: str) -> N
     assert (await front.call("GET", f"/v1/guests/{stranger}/preferences", token)).status_code == 404
     await front.new_property("cleveland")
     assert (await front.call("GET", path, token, params={"property": "cleveland"})).status_code == 404
+    await front.prefer(guest, {"climate.temperature.occupied": 27.5}, "property:cleveland")
+    for who, told in ((token, False), (front.guest(guest), True)):
+        answer = await front.read(guest, who, property=PROPERTY, explain=True)
+        assert ("27.5" in str(answer["preferences"])) is told, answer
 
 
 @pytest.mark.parametrize("how", ["departure", "left early", "cancelled", "a shorter stay"])

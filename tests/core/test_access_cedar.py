@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from cedarpy import Decision, PolicySet, is_authorized_batch
 
 from prefs.core import access
 from prefs.core.callers import ALL_GUESTS, Caller, Role
@@ -20,33 +19,14 @@ from prefs.core.catalogue import PURPOSES, SURFACES, Definition, Sensitivity, Sh
 from prefs.core.entries import ProvenanceKind, Scope, ScopeKind
 from prefs.core.errors import NotAllowed
 from prefs.core.sights import Relation, Shown, Standing
+from tests.core import policies
 from tests.core.builders import choice
+from tests.core.policies import Question
 
-POLICIES = Path(__file__).with_name("access.cedar").read_text(encoding="utf-8")
 SOURCE = Path(access.__file__).read_text(encoding="utf-8")
-AT_ONCE = 20_000
 
-type Question = tuple[str, str, str, Mapping[str, Any]]  # who, action, resource, context
 type Cell = tuple[Question, Callable[[ModuleType], bool]]  # what Cedar is asked, and what the table says
 
-ANYWHERE: dict[str, Any] = {
-    "asking": False,
-    "relation": "none",
-    "permissions": [],
-    "surface": "",
-    "purpose": "",
-    "data": "P0",
-    "consented": False,
-    "listed": "unlisted",
-    "scope": "",
-    "says": "",
-    "provenance": "",
-}
-GROUPS = {"guest": "guests", "link": "guests", "device": "house", "staff": "house", "service": "systems"}
-ENTITIES = [
-    {"uid": {"type": "Who", "id": who}, "attrs": {}, "parents": [{"type": "Who", "id": GROUPS.get(who, "systems")}]}
-    for who in map(str, Standing)
-]
 FORMS = {Shown.VALUE: "see_value", Shown.ACTION: "see_action", Shown.EXISTENCE: "see_existence"}
 
 
@@ -187,30 +167,15 @@ def cells() -> list[Cell]:
 
 
 @cache
-def verdicts() -> list[bool]:
+def answers() -> list[bool]:
     """What the policies say to every cell. Where a name may be chosen and may be whole, whole is what is shown."""
-    policies = PolicySet.from_str(POLICIES)
-    requests = [
-        {
-            "principal": f'Who::"{who}"',
-            "action": f'Action::"{action}"',
-            "resource": resource or 'Thing::"any"',
-            "context": {**ANYWHERE, **context},
-        }
-        for (who, action, resource, context), _ in cells()
-    ]
-    found: list[bool] = []
-    for begin in range(0, len(requests), AT_ONCE):
-        for result in is_authorized_batch(requests[begin : begin + AT_ONCE], policies, ENTITIES):
-            assert not result.diagnostics.errors, result.diagnostics.errors
-            found.append(result.decision is Decision.Allow)
-    return found
+    return policies.verdicts([question for question, _ in cells()])
 
 
 def differences(table: ModuleType) -> list[str]:
     return [
         f"{question}: Cedar {'allows' if allowed else 'denies'} it"
-        for (question, says), allowed in zip(cells(), verdicts(), strict=True)
+        for (question, says), allowed in zip(cells(), answers(), strict=True)
         if says(table) is not allowed
     ]
 
@@ -218,12 +183,12 @@ def differences(table: ModuleType) -> list[str]:
 def test_every_cell_is_what_the_policies_say() -> None:
     assert len(cells()) > 100_000
     assert differences(access)[:20] == []
-    assert 1000 < sum(verdicts()) < len(cells()) / 2
+    assert 1000 < sum(answers()) < len(cells()) / 2
 
 
 def test_the_policies_name_every_act() -> None:
     for act in access.Act:
-        assert f'Action::"{act.value}"' in POLICIES, f"access.cedar has no policy for {act.value}: add one"
+        assert f'Action::"{act.value}"' in policies.POLICIES, f"access.cedar has no policy for {act.value}: add one"
 
 
 # What the fault does: the row it is in, and the cell before and after.

@@ -16,6 +16,9 @@ from tests.services.house import SERVICE, WARMTH, House, StandingClock, guest, s
 ALLERGENS, FOOD = "food.allergens", "food_safety"
 PEANUTS = {ALLERGENS: [{"code": "peanuts", "cross_contact": True}], "food.diet": ["vegan"]}
 
+# At the desk nobody is told that there is something which a guest must not eat.
+DESK = Caller("desk", SERVICE.role, "front_desk", permissions=SERVICE.permissions)
+
 
 async def consenting(house: House) -> str:
     ana = await house.guest()
@@ -151,6 +154,8 @@ async def test_a_withdrawal_erases_the_values_of_its_purpose_and_says_so_before(
     await house.state(ana, {ALLERGENS: [{"code": "milk"}], "access.step_free_route": "full"})
     before = (await house.consents.state(guest(ana), ana, FOOD)).body["withdrawal"]
     assert before == {"keys": [ALLERGENS, "food.diet"], "entries": 2, "final": True}
+    for caller, keys in ((guest(ana, "kiosk"), before["keys"]), (SERVICE, before["keys"]), (DESK, [])):
+        assert (await house.consents.state(caller, ana, FOOD)).body["withdrawal"]["keys"] == keys
     answer = await house.consents.withdraw(guest(ana), ana, FOOD)
     assert answer.body["erased"] == {
         "purpose": FOOD,
