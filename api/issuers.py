@@ -13,6 +13,7 @@ import urllib.request
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,6 +41,7 @@ CLAIMS: Mapping[str, str] = {name: name for name in ("role", "surface", "propert
 _log = telemetry.logger("issuers")
 
 type Fetch = Callable[[str], Awaitable[bytes]]
+type Look = Callable[[str], Awaitable["Document"]]
 
 
 class FetchFailed(Exception):
@@ -53,10 +55,28 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What was fetched, and what time it was for its sender (None where that is not said)."""
+
+    body: bytes
+    at: float | None
+
+
 def fetcher(seconds_max: float = FETCH_SECONDS_MAX) -> Fetch:
+    """Fetches the text of a small document."""
+    look = looker(seconds_max)
+
+    async def fetch(url: str) -> bytes:
+        return (await look(url)).body
+
+    return fetch
+
+
+def looker(seconds_max: float = FETCH_SECONDS_MAX) -> Look:
     """Fetches a small document in a thread: no redirects, a size limit, and a limit to the whole of the time."""
 
-    def read(url: str) -> bytes:
+    def read(url: str) -> Document:
         handlers: list[Any] = [_NoRedirect()]
         if urlsplit(url).hostname in LOOPBACK:
             handlers.append(urllib.request.ProxyHandler({}))
@@ -67,9 +87,9 @@ def fetcher(seconds_max: float = FETCH_SECONDS_MAX) -> Fetch:
                 read += part
                 if len(read) > DOCUMENT_BYTES_MAX or time.monotonic() > deadline:
                     raise FetchFailed("the answer is too long or too slow")
-        return bytes(read)
+            return Document(bytes(read), _sent_at(answer.headers))
 
-    async def fetch(url: str) -> bytes:
+    async def look(url: str) -> Document:
         try:
             async with asyncio.timeout(2 * seconds_max):
                 return await asyncio.to_thread(read, url)
@@ -79,7 +99,15 @@ def fetcher(seconds_max: float = FETCH_SECONDS_MAX) -> Fetch:
         except (OSError, ValueError, HTTPException) as error:  # URLError and TimeoutError are OSErrors
             raise FetchFailed(f"it did not answer: {type(error).__name__}") from error
 
-    return fetch
+    return look
+
+
+def _sent_at(headers: Mapping[str, str]) -> float | None:
+    """The sender's clock; what a cache on the way kept is as much older as its Age says."""
+    try:
+        return parsedate_to_datetime(headers["Date"]).timestamp() + float(headers.get("Age") or 0)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 @dataclass(slots=True)
@@ -172,12 +200,8 @@ class Provider:
     async def _where(self) -> str:
         """The address of the key set: as set, else as the provider's own configuration says."""
         if not self._url:
-            try:
-                told = json.loads(await self._fetch(self.issuer.name.rstrip("/") + DISCOVERY))
-                issuer, url = told["issuer"], told["jwks_uri"]
-            except (KeyError, TypeError, RecursionError) as error:
-                raise ValueError("its configuration names no issuer and jwks_uri") from error
-            if issuer != self.issuer.name or not isinstance(url, str) or not trustworthy(url):
+            issuer, url = read_configuration(await self._fetch(configuration_of(self.issuer.name)))
+            if issuer != self.issuer.name or not trustworthy(url):
                 raise ValueError("its configuration is of another issuer, or names no safe address")
             self._url = url
         return self._url
@@ -186,6 +210,23 @@ class Provider:
         self._unknown.clear()
         self.issuer.put_keys(keys)
         self.on_change()
+
+
+def configuration_of(issuer: str) -> str:
+    """Where a provider says what it is (OpenID Connect Discovery)."""
+    return issuer.rstrip("/") + DISCOVERY
+
+
+def read_configuration(document: bytes) -> tuple[str, str]:
+    """What a provider calls itself, and where its keys are. Raises ValueError."""
+    try:
+        told = json.loads(document)
+        issuer, url = told["issuer"], told["jwks_uri"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError("its configuration names no issuer and jwks_uri") from error
+    if not isinstance(issuer, str) or not isinstance(url, str):
+        raise ValueError("its configuration names no issuer and jwks_uri")
+    return issuer, url
 
 
 def trustworthy(url: str) -> bool:

@@ -4,14 +4,14 @@ import asyncio
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from api.auth import load_keys
-from api.cli import audit, console, vault
+from api.cli import audit, console, providers, vault
 from api.cli.configuration import read_settings, unknown_variables
 from api.cli.console import CommandFault
+from api.cli.findings import Finding
 from api.cli.first_start import schema_now, shown
 from api.cli.release import version_number
 from prefs.bootstrap import (
@@ -26,12 +26,6 @@ from prefs.settings import Settings
 
 PYTHON_AT_LEAST = (3, 12)  # older ones lose task cancellations, and this code would not even parse
 COMPANIONS = ("fastapi", "starlette", "pydantic", "sqlalchemy", "asyncpg", "pysqlite3", "granian", "joserfc")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    fine: bool
-    sentence: str
 
 
 def examine(data: Path | None) -> int:
@@ -60,6 +54,7 @@ def _examine(data: Path | None) -> Iterator[Finding]:
         yield Finding(True, "Safe to serve real guests: no debugging, no demo key, no known password, no open file.")
     for look in (_keys, _catalogue, _database, _vault, _cache):
         yield _look(look, settings)
+    yield from providers.examine(settings)
 
 
 def _look(look: Callable[[Settings], Finding], settings: Settings) -> Finding:

@@ -5,19 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import httpx2
-import oidc_provider_mock
 import pytest
-from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
-from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
-from oidc_provider_mock import _app as provider_app
-from werkzeug.serving import make_server
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from api import issuers
 from api.auth import Verifier, mint
@@ -30,6 +24,7 @@ from prefs.settings import Settings
 from tests.api.conftest import opened
 from tests.api.front import AUDIENCE, Front, StandingClock
 from tests.api.keyserver import KeyServer, key_server
+from tests.api.realprovider import real_provider
 
 PATH = "/v1/properties"
 FIVE_MINUTES = timedelta(minutes=5)
@@ -76,39 +71,6 @@ async def status(front: Front, token: str) -> int:
 # ---------------------------------------------------------------- a provider from PyPI
 
 
-class Named:
-    """A user of the provider, as authlib asks for one."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_user_id(self) -> str:
-        return self.name
-
-
-class AccessTokens(JWTBearerTokenGenerator):  # type: ignore[misc]  # no types are published
-    """Makes the provider issue RFC 9068 tokens with claims named as some provider names them."""
-
-    def __init__(self, issuer: str, key: Key) -> None:
-        super().__init__(issuer, alg="RS256", expires_generator=lambda client, grant: 300)
-        self.key = key
-
-    def access_token_generator(self, client: Any, grant_type: Any, user: Any, scope: Any) -> Any:
-        return super().access_token_generator(client, grant_type, Named(user.sub), scope)
-
-    def get_jwks(self) -> Any:
-        return KeySet([self.key])
-
-    def get_audiences(self, client: Any, user: Any, scope: Any) -> list[str]:
-        return [AUDIENCE]
-
-    def get_extra_claims(self, client: Any, grant_type: Any, user: Any, scope: Any) -> dict[str, Any]:
-        return {
-            "https://hotel.example/roles": ["offline", "staff"],
-            "hotel": {"surface": "front_desk", "ids": "dallas"},
-        }
-
-
 CLAIMS = "role=https://hotel.example/roles, surface=hotel.surface, properties=hotel.ids"
 
 
@@ -123,28 +85,6 @@ def tokens_by_code(base: str) -> dict[str, str]:
         answer = http.post("/oauth2/token", data=wanted, auth=(client, "secret"))
         told: dict[str, str] = answer.raise_for_status().json()
     return told
-
-
-@contextmanager
-def real_provider() -> Iterator[str]:
-    """`oidc-provider-mock` on loopback, told to issue authlib's JWT access tokens; its issuer."""
-    app: Any = oidc_provider_mock.app()
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    issuer = f"http://127.0.0.1:{server.server_port}"
-
-    def issue_jwts() -> None:
-        generator = AccessTokens(issuer, provider_app.storage.jwk)
-        provider_app.authorization.register_token_generator("default", generator)
-
-    app.before_request(issue_jwts)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield issuer
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 async def test_a_real_provider_from_discovery_to_an_answer(settings: Settings) -> None:
