@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import fastapi_offline
+import structlog
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
@@ -18,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from api import errors
 from api.admission import Admission
-from api.allowance import Allowance, RateLimit, stop
+from api.allowance import Allowance, RateLimit
 from api.auth import Verifier, load_keys
 from api.direct import DirectEdit
 from api.dpop import Proofs
@@ -38,12 +39,14 @@ from api.routes import (
     pages,
     preferences,
     properties,
+    rights,
     stays,
 )
 from api.schemas.document import describe
 from api.tokens import Signer
 from prefs import telemetry
 from prefs.bootstrap import House, open_house
+from prefs.core.erasure import Tombstone
 from prefs.core.errors import Unavailable
 from prefs.settings import Settings
 
@@ -52,6 +55,7 @@ ROUTERS = (
     guests,
     consents,
     invitations,
+    rights,
     history,
     accesses,
     catalogue,
@@ -62,6 +66,7 @@ ROUTERS = (
     operations,
 )
 TICK_SECONDS = 1.0
+REPLAY_PAUSE_S = 1.0
 CROSS_ORIGIN_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CROSS_ORIGIN_HEADERS = (
     *("Authorization", "Cache-Control", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"),
@@ -180,26 +185,37 @@ def _life(settings: Settings, given: House | None) -> Callable[[Any], Any]:
         app.state.proofs = Proofs()
         watch = app.state.watch = Watch(providers, house, app.state.verifier)
         await watch.tick()
-        app.state.house = house
-        app.hot.open(
-            house.tiers,
-            house.clock,
-            app.state.verifier,
-            house.witness,
-            app.state.allowance,
-            behind_tls=settings.behind_tls,
-            base=app.state.public_url,
-        )
-        settling = asyncio.create_task(_settle(app.state.allowance, house))
-        _drain_on_signal(app)
-        watching = asyncio.create_task(watch.run())
+        tasks = [asyncio.create_task(watch.run())]
+
+        def open_doors() -> None:
+            app.state.house = house
+            app.hot.open(
+                house.tiers,
+                house.clock,
+                app.state.verifier,
+                house.witness,
+                app.state.allowance,
+                behind_tls=settings.behind_tls,
+                base=app.state.public_url,
+            )
+            tasks.append(asyncio.create_task(_settle(app.state.allowance, house)))
+            tasks.append(asyncio.create_task(house.tombstones.watch()))
+
         try:
+            _drain_on_signal(app)
+            # A database that was restored may hold guests who were erased since: until they are gone again nobody is
+            # served, and /readyz says 503.
+            if missing := await house.tombstones.outstanding():
+                tasks.append(asyncio.create_task(_erase_again(house, missing, open_doors)))
+            else:
+                open_doors()
             yield
         finally:
-            watching.cancel()
             app.hot.close()
-            await stop(settling)
             app.state.house = None
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             if given is None:
                 await house.close()
 
@@ -241,6 +257,19 @@ async def _settle(allowance: Allowance, house: House) -> None:
     """Keep the buckets of all processes one, where there is something that they share."""
     if house.counts is not None:
         await allowance.keep_settling(house.counts)
+
+
+async def _erase_again(house: House, missing: dict[str, Tombstone], done: Callable[[], None]) -> None:
+    log = structlog.get_logger()
+    while True:
+        try:
+            found = await house.tombstones.replay(missing)
+        except Unavailable as error:
+            log.warning("erasures_not_replayed", why=str(error))
+            await asyncio.sleep(REPLAY_PAUSE_S)
+            continue
+        log.warning("erasures_replayed", tombstones=len(missing), guests=found)
+        return done()
 
 
 def _drain_on_signal(app: FastAPI) -> None:

@@ -24,8 +24,11 @@ from prefs.core.errors import Fault, InvalidEdit, Unauthenticated, Unavailable
 from prefs.ports import Once, Traced
 from prefs.services.accesses import Accesses
 from prefs.services.consents import Consents
+from prefs.services.corrections import Corrections
 from prefs.services.definitions import Definitions
 from prefs.services.devices import Devices
+from prefs.services.erasure import Erasure
+from prefs.services.export import Export
 from prefs.services.guests import Guests
 from prefs.services.invitations import Invitations
 from prefs.services.links import StayLinks
@@ -101,6 +104,18 @@ async def get_links(house: House) -> StayLinks:
 
 async def get_revocations(house: House) -> Revocations:
     return house.revocations  # type: ignore[no-any-return]
+
+
+async def get_corrections(house: House) -> Corrections:
+    return house.corrections  # type: ignore[no-any-return]
+
+
+async def get_erasure(house: House) -> Erasure:
+    return house.erasure  # type: ignore[no-any-return]
+
+
+async def get_export(house: House) -> Export:
+    return house.export  # type: ignore[no-any-return]
 
 
 async def get_caller(
@@ -320,6 +335,9 @@ InvitationsDep = Annotated[Invitations, Depends(get_invitations)]
 StaysDep = Annotated[Stays, Depends(get_stays)]
 PropertiesDep = Annotated[Properties, Depends(get_properties)]
 AccessesDep = Annotated[Accesses, Depends(get_accesses)]
+CorrectionsDep = Annotated[Corrections, Depends(get_corrections)]
+ErasureDep = Annotated[Erasure, Depends(get_erasure)]
+ExportDep = Annotated[Export, Depends(get_export)]
 DefinitionsDep = Annotated[Definitions, Depends(get_definitions)]
 DevicesDep = Annotated[Devices, Depends(get_devices)]
 LinksDep = Annotated[StayLinks, Depends(get_links)]

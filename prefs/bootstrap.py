@@ -16,6 +16,7 @@ from functools import cache, partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from pysqlite3.dbapi2 import sqlite_version, sqlite_version_info
 
@@ -28,7 +29,7 @@ from prefs.cache.sealing import KEY_BYTES
 from prefs.core.accesses import Access, Deed, Outcome
 from prefs.core.catalogue import Catalogue
 from prefs.core.consents import Terms
-from prefs.core.errors import SchemaOutdated, Sealed, Unavailable
+from prefs.core.errors import SchemaOutdated, Sealed, StoreUnavailable, Unavailable
 from prefs.definitions import load_folder, load_standard
 from prefs.ledger.chained import ChainedLedger
 from prefs.ledger.keys import SEED_BYTES, LedgerKeys
@@ -38,26 +39,37 @@ from prefs.ledger.verify import Report as Report
 from prefs.ledger.verify import verify
 from prefs.migrations import SchemaState as SchemaState
 from prefs.migrations import migrate, schema_state
-from prefs.ports import Clock, Ledger, SharedCounts, Store, Tiers
+from prefs.ports import Clock, Ledger, SecondPlace, SharedCounts, Signer, Store, Tiers
 from prefs.services.accesses import Accesses
 from prefs.services.consents import Consents
+from prefs.services.corrections import Corrections
 from prefs.services.definitions import Definitions
 from prefs.services.devices import Devices
+from prefs.services.erasure import Erasure
+from prefs.services.export import Export
 from prefs.services.guests import Guests
 from prefs.services.ids import new_id
 from prefs.services.invitations import Invitations
 from prefs.services.links import StayLinks
 from prefs.services.preferences import Preferences
 from prefs.services.properties import Properties
+from prefs.services.retention import Retention
 from prefs.services.revocations import Revocations
 from prefs.services.stays import Stays
+from prefs.services.tombstones import Tombstones
 from prefs.services.witness import Witness
 from prefs.settings import Settings
+from prefs.signing.receipts import ReceiptInvalid as ReceiptInvalid
+from prefs.signing.receipts import SigningKeys
+from prefs.signing.receipts import verify_receipt as verify_receipt
+from prefs.store import backups
+from prefs.store.backups import Manifest, Progress
 from prefs.store.custody import Custody as Custody
 from prefs.store.custody import wrapping_keys_in_use
 from prefs.store.engines import parse, sqlite_path, wal_safe
 from prefs.store.ledger_rows import SqlLedgerRows, beside
 from prefs.store.memory import MemoryStore
+from prefs.store.second_place import NoSecondPlace, TombstoneFile
 from prefs.store.sql import SqlStore
 from prefs.vault.envelope import Envelope
 from prefs.vault.providers import CommandProvider, EnvironmentProvider, Provider
@@ -88,6 +100,12 @@ class House:
     invitations: Invitations
     stays: Stays
     properties: Properties
+    corrections: Corrections
+    retention: Retention
+    erasure: Erasure
+    export: Export
+    tombstones: Tombstones
+    signer: Signer
     accesses: Accesses
     witness: Witness
     devices: Devices
@@ -106,7 +124,12 @@ async def open_house(settings: Settings, clock: Clock | None = None) -> House:
     """Open the store and furnish the house. Raises SchemaOutdated rather than work on an old schema."""
     clock = clock or SystemClock()
     store = await open_store(settings, clock)
-    house = furnish(store, clock, open_ledger(settings, clock), terms_of(settings))
+    try:
+        receipts = await _receipts(settings, store)
+    except BaseException:
+        await store.close()
+        raise
+    house = furnish(store, clock, open_ledger(settings, clock), terms_of(settings), receipts, settings.issuer)
     return replace(house, counts=RedisCounts(settings.redis_url)) if settings.shares_a_cache else house
 
 
@@ -158,6 +181,25 @@ def terms_of(settings: Settings) -> Terms:
         jurisdiction=settings.jurisdiction,
         term=timedelta(days=settings.consent_days),
     )
+
+
+async def _receipts(settings: Settings, store: Store) -> tuple[Signer, SecondPlace]:
+    if settings.database_url == MEMORY:
+        return SigningKeys.make(), NoSecondPlace()
+    second_place = TombstoneFile(settings.erasures)
+    if not await asyncio.to_thread(settings.receipt_keys.exists):
+        known = len(await store.tombstones()) + len(await asyncio.to_thread(second_place.read))
+        if known:
+            raise Unavailable(
+                f"Guests were erased here, and the receipt keys {settings.receipt_keys} are gone: without them nobody "
+                "can tell who. Restore that file from where the data folder is backed up."
+            )
+    return await asyncio.to_thread(SigningKeys.open, settings.receipt_keys), second_place
+
+
+def published_keys(settings: Settings) -> dict[str, Any]:
+    """The public keys that this deployment's receipts are verified with. Raises Unavailable."""
+    return SigningKeys.read(settings.receipt_keys).published()
 
 
 async def open_store(settings: Settings, clock: Clock) -> Store:
@@ -265,11 +307,21 @@ async def shared_cache_answers(settings: Settings) -> bool:
         await lines.close()
 
 
-def furnish(store: Store, clock: Clock, ledger: Ledger | None = None, terms: Terms = Terms()) -> House:  # noqa: B008 - a frozen value
-    """Every service over a store that is already open; without a ledger, one in this process's memory."""
+def furnish(
+    store: Store,
+    clock: Clock,
+    ledger: Ledger | None = None,
+    terms: Terms = Terms(),  # noqa: B008 - a frozen value
+    receipts: tuple[Signer, SecondPlace] | None = None,
+    issuer: str = "guestprefs",
+) -> House:
+    """Every service over a store that is already open; without a ledger, or keys and a second place, ones in this
+    process's memory."""
     ledger = ledger or MemoryLedger()
+    signer, second_place = receipts or (SigningKeys.make(), NoSecondPlace())
     witness = Witness(ledger, clock)
     definitions = Definitions(store, standard_catalogue(), clock, new_id, witness)
+    erasure = Erasure(store, definitions, clock, new_id, signer, second_place, witness, issuer)
     tiers = store if isinstance(store, CachedStore) else None
     guests = Guests(store, definitions, clock, new_id, witness, tiers)
     consents = Consents(guests, terms)
@@ -289,6 +341,12 @@ def furnish(store: Store, clock: Clock, ledger: Ledger | None = None, terms: Ter
         devices=Devices(store, clock, new_id, witness),
         links=StayLinks(store, clock, new_id, witness),
         revocations=Revocations(store, clock, witness),
+        corrections=Corrections(store, definitions, clock, new_id, tiers),
+        retention=Retention(store, definitions, clock, erasure),
+        erasure=erasure,
+        export=Export(store, definitions, clock, witness),
+        tombstones=Tombstones(store, clock, signer, second_place, ledger),
+        signer=signer,
     )
 
 
@@ -300,6 +358,42 @@ async def schema_of(settings: Settings) -> SchemaState:
 async def migrate_schema(settings: Settings) -> None:
     if settings.database_url != MEMORY:
         await migrate(settings.database_url)
+
+
+async def back_up(settings: Settings, file: Path, programs: Path | None, progress: Progress) -> Manifest:
+    """A copy of the whole database in one file, while servers go on. Raises Refused, StoreUnavailable."""
+    now = SystemClock().now()
+    return await backups.back_up(settings.database_url, file, now, programs, progress)
+
+
+async def look_at_backup(settings: Settings, file: Path, progress: Progress) -> Manifest:
+    """What a backup is, if it is whole and of this engine. Raises Refused."""
+    engine = parse(settings.database_url).get_backend_name()
+    return await asyncio.to_thread(backups.manifest, file, engine, progress)
+
+
+async def restore(settings: Settings, file: Path, programs: Path | None, progress: Progress) -> int:
+    """Put a backup in the place of the database, without whoever was erased since: how many that were.
+
+    What the database of now knows of erasures is kept first, where it can be read. Raises Refused, Unavailable."""
+    clock, erased_again = SystemClock(), 0
+    with suppress(SchemaOutdated, StoreUnavailable):
+        house = await open_house(settings, clock)
+        await house.tombstones.outstanding()
+        await house.close()
+
+    async def prepare(url: str) -> None:
+        nonlocal erased_again
+        beside = settings.model_copy(update={"database_url": url, "redis_url": ""})
+        await migrate(url)
+        house = await open_house(beside, clock)
+        try:
+            erased_again = await house.tombstones.compare()
+        finally:
+            await house.close()
+
+    await backups.restore(settings.database_url, file, programs, prepare, progress)
+    return erased_again
 
 
 @cache

@@ -13,6 +13,7 @@ from prefs.core.accesses import Access, Chained, Name, Recorded
 from prefs.core.changes import Change, Written
 from prefs.core.enrolment import Credential, Decide, Kind
 from prefs.core.entries import Document, Entry, Identifier, ScopeKind, Strength
+from prefs.core.erasure import Tombstone
 from prefs.core.papers import Papers
 from prefs.core.revocations import Revocation
 from prefs.core.stays import Stay
@@ -197,6 +198,45 @@ class Committed:
     gone_after: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """An erasure that is committed. `fresh` is False where it had happened before, and nothing was done now;
+    `degraded` and `gone_after` are as in `Committed`."""
+
+    tombstone: Tombstone
+    fresh: bool = True
+    degraded: bool = False
+    gone_after: timedelta = timedelta()
+
+
+class Signer(Protocol):
+    """The keys behind receipts: one that signs them, and one under which an erased guest is known."""
+
+    def sign(self, kind: str, body: Mapping[str, Any]) -> str:
+        """A compact JWS over the body, of this type."""
+        ...
+
+    def digest(self, guest: str) -> str:
+        """What a tombstone knows this guest by."""
+        ...
+
+    def published(self) -> dict[str, Any]:
+        """The public halves as a JWK set."""
+        ...
+
+
+class SecondPlace(Protocol):
+    """Tombstones kept where restoring the database does not reach. Both raise Unavailable."""
+
+    def read(self) -> dict[str, Tombstone]:
+        """All of them by digest."""
+        ...
+
+    def append(self, tombstones: Sequence[Tombstone]) -> None:
+        """Durable when it returns; nothing at all may be given, to see whether it could be written."""
+        ...
+
+
 @runtime_checkable
 class Tiers(Protocol):
     """What a store with tiers offers beside `Store`, for the hot read."""
@@ -375,6 +415,40 @@ class Store(Protocol):
 
     async def guests(self, limit: int, after: str = "") -> list[str]:
         """All guests by id, after the given one."""
+        ...
+
+    async def erase(self, guest: str, tombstone: Tombstone, once: Once | None = None) -> Buried | None:
+        """Delete everything that belongs to a guest, count it by place, and put the tombstone, in one transaction; None
+        for a guest who never was. From then on the guest is unknown here, also to writes that are under way. When it
+        returns undegraded, no tier of any process can tell what was, not even as stale. Raises KeyReused."""
+        ...
+
+    async def tombstone(self, digest: str) -> Tombstone | None: ...
+
+    async def tombstones(self, since: datetime | None = None) -> list[Tombstone]:
+        """All, or those erased since then; without what was signed."""
+        ...
+
+    async def bury(self, tombstones: Sequence[Tombstone]) -> None:
+        """Put tombstones of guests who are not here; those that are known stay as they are."""
+        ...
+
+    async def keep_receipt(self, digest: str, signed: str) -> None: ...
+
+    async def rewrite_history(self, guest: str, changes: Sequence[Change]) -> None:
+        """Put these changes in the place of those of the same versions. Raises NotFound."""
+        ...
+
+    async def forget_answers(self, *, dry: bool = False) -> int:
+        """Forget answers kept for repeats that are past their time; how many those are."""
+        ...
+
+    def held(self) -> list[str]:
+        """Guests of whom this process has something in memory."""
+        ...
+
+    def forget(self, guest: str) -> None:
+        """Have nothing of this guest in memory any more."""
         ...
 
     async def ping(self) -> None:

@@ -23,6 +23,8 @@ ISSUER_URLS = r"^(\s*(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])\S+)*
 LEDGER_KEY_FILE = "ledger.key"
 LEDGER_FOLDER = "ledger"
 VAULT_FILE = "vault.json"
+RECEIPT_KEYS_FILE = "receipts.json"
+ERASURES_FILE = "erasures.jsonl"
 
 
 def _sqlite_in(validated: dict[str, Any]) -> str:
@@ -47,6 +49,14 @@ def _ledger_folder_in(validated: dict[str, Any]) -> Path:
 
 def _vault_in(validated: dict[str, Any]) -> Path:
     return Path(validated.get("data", Path("data"))) / VAULT_FILE
+
+
+def _receipt_keys_in(validated: dict[str, Any]) -> Path:
+    return Path(validated.get("data", Path("data"))) / RECEIPT_KEYS_FILE
+
+
+def _erasures_in(validated: dict[str, Any]) -> Path:
+    return Path(validated.get("data", Path("data"))) / ERASURES_FILE
 
 
 class Settings(BaseSettings):
@@ -123,6 +133,16 @@ class Settings(BaseSettings):
     keys: Path = Field(
         default_factory=_keys_in,
         description="JWK set file whose keys verify and sign bearer tokens. Empty: keys.json in the data folder.",
+    )
+    receipt_keys: Path = Field(
+        default_factory=_receipt_keys_in,
+        description="File with the keys that sign receipts and name erased guests; every process needs the same one, "
+        "and it must not be lost. Empty: receipts.json in the data folder, made on the first start.",
+    )
+    erasures: Path = Field(
+        default_factory=_erasures_in,
+        description="File that remembers erasures where restoring the database does not reach; every process needs "
+        "the same one. Empty: erasures.jsonl in the data folder.",
     )
     issuer: str = Field(
         default="guestprefs",

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import console, credentials, definitions, demo, doctor, first_start, ledger, running, vault
+from api.cli import console, credentials, definitions, demo, doctor, first_start, keeping, ledger, running, vault
 from api.cli.configuration import read_settings
 from api.cli.console import CommandFault, say
 from api.cli.credentials import Bearer, sign, signing_key
@@ -40,6 +40,10 @@ app.add_typer(accesses, name="ledger")
 tokens = typer.Typer(no_args_is_help=True, help="Take tokens back before their time.")
 app.add_typer(tokens, name="tokens")
 app.add_typer(vault.app, name="vault")
+retention = typer.Typer(no_args_is_help=True, help="Let go of data that was kept long enough.")
+app.add_typer(retention, name="retention")
+receipts = typer.Typer(no_args_is_help=True, help="Check receipts that guests were given.")
+app.add_typer(receipts, name="receipts")
 
 DataOption = Annotated[
     Path | None, typer.Option(help="Folder for database, keys and demo.json. (default: GUESTPREFS_DATA or ./data)")
@@ -215,6 +219,67 @@ def ledger_prune(
     Where each chain begins from then on is signed in the second place first, so that the rest still verifies.
     """
     ledger.prune(data, older_than, dry=dry_run)
+
+
+ProgramsOption = Annotated[
+    Path | None, typer.Option("--programs", help="Folder of pg_dump and pg_restore. (default: the PATH)")
+]
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="File to make; a manifest with its checksum comes beside it.")],
+    programs: ProgramsOption = None,
+    data: DataOption = None,
+) -> None:
+    """Copy the whole database into one file, while servers go on.
+
+    SQLite is copied by its online backup; for PostgreSQL pg_dump makes an archive. Keys are not in it: keep the data
+    folder's key files, and the file that remembers erasures, elsewhere.
+    """
+    keeping.back_up(read_settings(data=data), file, programs)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `guestprefs backup` made.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Really replace the database.")] = False,
+    programs: ProgramsOption = None,
+    data: DataOption = None,
+) -> None:
+    """Put a backup in the place of the database.
+
+    It is restored beside the database, brought to this program's schema, and whoever was erased since is erased from it
+    again; only then it takes the database's place. On PostgreSQL stop the servers first; the user needs CREATEDB.
+    """
+    keeping.restore(read_settings(data=data), file, programs, sure=yes)
+
+
+@retention.command("run")
+def retention_run(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
+    after: Annotated[str, typer.Option(help="Begin after this guest, where an earlier run was cut off.")] = "",
+    data: DataOption = None,
+) -> None:
+    """Let go of what was kept long enough, class by class, and say what that was.
+
+    Servers may go on meanwhile. Doing it again changes nothing more: let a scheduler run it every few minutes for the
+    presses in rooms, or at least every night (deploy/retention-cronjob.yaml).
+    """
+    keeping.retain(read_settings(data=data), dry=dry_run, after=after)
+
+
+@receipts.command("verify")
+def receipts_verify(
+    file: Annotated[Path, typer.Argument(help="The receipt, as the erasure answered it.")],
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="What GET /receipts/keys answered. (default: this deployment's own)")
+    ] = None,
+    guest: Annotated[str, typer.Option(help="Also check that it is about this guest (gst_...).")] = "",
+    data: DataOption = None,
+) -> None:
+    """Check that a receipt was signed by the service and says what was signed."""
+    keeping.verify(read_settings(data=data), file, keys, guest)
 
 
 @app.command()

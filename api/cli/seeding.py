@@ -15,7 +15,7 @@ from api.cli.demo_hotels import HOTELS
 from prefs.bootstrap import House
 from prefs.core.callers import ALL_GUESTS, Caller, Role
 from prefs.core.entries import PROFILE
-from prefs.core.errors import NotFound
+from prefs.core.errors import NotFound, Refused
 from prefs.services.guests import Guests
 
 OPERATOR = Caller(
@@ -30,19 +30,25 @@ async def seed(house: House, count: int, done: Callable[[int], None]) -> list[st
     today = datetime.combine(house.clock.now().date(), time(12), UTC)
     ids: list[str] = []
     for number, guest in enumerate(demo_guests(count, today), start=1):
-        ids.append(await _seed_guest(house, guest))
+        if await _seed_guest(house, guest):
+            ids.append(guest.id)
         done(number)
+    if not ids:
+        raise Refused("Every demo guest was erased from this database, and nobody gets their ids again.")
     return ids
 
 
-async def _seed_guest(house: House, guest: DemoGuest) -> str:
+async def _seed_guest(house: House, guest: DemoGuest) -> bool:
+    """False for one who was erased: nobody gets that id again."""
     try:
         await house.guests.document(OPERATOR, guest.id)
     except NotFound:
+        if await house.erasure.happened(guest.id):
+            return False
         await _make_guest(house, guest)
     if guest.stay:
         await house.stays.put(OPERATOR, guest.stay.id, {"guest": guest.id, **guest.stay.body})
-    return guest.id
+    return True
 
 
 async def _make_guest(house: House, guest: DemoGuest) -> None:

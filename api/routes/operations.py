@@ -2,12 +2,14 @@
 
 import platform
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.deps import DefinitionsDep, House
 from api.schemas import operations as shapes
+from api.schemas import rights
 from api.schemas.document import answers
 from prefs import telemetry
 from prefs.core.errors import Unavailable
@@ -47,3 +49,21 @@ async def get_version(definitions: DefinitionsDep) -> shapes.Version:
 async def metrics() -> Response:
     """Counts and times of this process, for Prometheus."""
     return Response(telemetry.expose(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/receipts/keys", response_model=rights.PublicKeys, responses=answers(rights.KEYS_EXAMPLE))
+async def get_receipt_keys(house: House) -> Any:
+    """The public keys that receipts are verified with, as a JWK set."""
+    return house.signer.published()
+
+
+@router.get("/schemas/guest-export.json", response_model=dict[str, Any], responses=answers({"title": "Export"}))
+async def get_export_schema() -> dict[str, Any]:
+    """The JSON Schema that an export names in `$schema`."""
+    return rights.schema_document("guest-export.json")
+
+
+@router.get("/schemas/erasure-receipt.json", response_model=dict[str, Any], responses=answers({"title": "Receipt"}))
+async def get_receipt_schema() -> dict[str, Any]:
+    """The JSON Schema that a receipt of erasure names in `schema`."""
+    return rights.schema_document("erasure-receipt.json")

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from api.schemas import catalogue, consents, enrolment, guests, preferences, problems, properties, stays
+from api.schemas import catalogue, consents, enrolment, guests, preferences, problems, properties, rights, stays
 
 _MODELS: tuple[type[BaseModel], ...] = (
     guests.GuestCreate,
@@ -25,6 +25,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     enrolment.GrantDecision,
     enrolment.LinkCode,
     enrolment.RevocationPut,
+    rights.PersonalisationBody,
 )
 _SHAPES: tuple[dict[str, Any], ...] = (
     preferences.PATCH_SCHEMA,

@@ -117,6 +117,11 @@ class LocalTier:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def keys(self) -> list[str]:
+        """Of all copies, whether they hold or not."""
+        with self._lock:
+            return list(self._kept)
+
     # ------------------------------------------------------------ reading
 
     def attend(self) -> None:

@@ -30,10 +30,11 @@ from prefs.cache.sealing import Seal
 from prefs.cache.shared import SharedTier
 from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
+from prefs.core.erasure import Tombstone
 from prefs.core.errors import StoreUnavailable
 from prefs.core.papers import Papers
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Committed, Found, Lookup, Once, Reads, Record, Store, Traced, Usage
+from prefs.ports import Apply, Buried, Clock, Committed, Found, Lookup, Once, Reads, Record, Store, Traced, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +294,46 @@ class CachedStore:
 
     async def drop_waiting(self, until: datetime, limit: int) -> int:
         return await self.inner.drop_waiting(until, limit)
+
+    async def erase(self, guest: str, tombstone: Tombstone, once: Once | None = None) -> Buried | None:
+        fenced = await self._fences.around(
+            [GUEST + ":" + guest, STAYS + ":" + guest],
+            lambda: self.inner.erase(guest, tombstone, once),
+            lambda _: 0,
+            strict=True,
+        )
+        if fenced.result is None:
+            return None
+        gone_after = timedelta(seconds=fenced.gone_after_s)
+        return replace(fenced.result, degraded=fenced.degraded, gone_after=gone_after)
+
+    async def tombstone(self, digest: str) -> Tombstone | None:
+        return await self.inner.tombstone(digest)
+
+    async def tombstones(self, since: datetime | None = None) -> list[Tombstone]:
+        return await self.inner.tombstones(since)
+
+    async def bury(self, tombstones: Sequence[Tombstone]) -> None:
+        await self.inner.bury(tombstones)
+
+    async def keep_receipt(self, digest: str, signed: str) -> None:
+        await self.inner.keep_receipt(digest, signed)
+
+    async def rewrite_history(self, guest: str, changes: Sequence[Change]) -> None:
+        await self.inner.rewrite_history(guest, changes)
+
+    async def forget_answers(self, *, dry: bool = False) -> int:
+        return await self.inner.forget_answers(dry=dry)
+
+    def held(self) -> list[str]:
+        kept = self._local.keys() if self._local is not None else ()
+        return [*self.inner.held(), *(id_of(key) for key in kept if kind_of(key) in (GUEST, STAYS))]
+
+    def forget(self, guest: str) -> None:
+        self.inner.forget(guest)
+        if self._local is not None:
+            for kind in (GUEST, STAYS):
+                self._local.hear(kind + ":" + guest, 0, purge=True)
 
     async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
         await self._fenced([STAYS + ":" + stay.guest], lambda: self.inner.put_live(stay, entries, cleared))

@@ -49,6 +49,10 @@ class Act(StrEnum):
     ANSWER_INVITATION = "answer_invitation"
     READ_IMPORTS = "read_imports"
     DECLINE_IMPORTS = "decline_imports"
+    DELETE_ENTRY = "delete_entry"
+    PERSONALISE = "personalise"
+    EXPORT_GUEST = "export_guest"
+    ERASE_GUEST = "erase_guest"
     CREATE_GUEST = "create_guest"
     IDENTIFY_GUEST = "identify_guest"
     READ_STAY = "read_stay"
@@ -87,6 +91,10 @@ read_invitations  guest      self   self  -       here    guests.all  -
 answer_invitation guest      self   self  -       -       -           -
 read_imports      guest      self   -     -       -       guests.all  -
 decline_imports   guest      self   -     -       -       -           -
+delete_entry      guest      self   -     -       here    guests.all  -
+personalise       guest      self   -     -       -       guests.all  -
+export_guest      guest      self   -     -       -       guests.all  guests.all
+erase_guest       guest      self   -     -       -       guests.all  guests.all
 create_guest      register   -      -     -       -       guests.all  guests.all
 identify_guest    register   -      -     -       -       guests.all  guests.all
 read_stay         guest      self   self  here    here    guests.all  guests.all

@@ -13,6 +13,7 @@ from typing import Any
 from prefs.core import windows
 from prefs.core.catalogue import Catalogue, Definition
 from prefs.core.entries import Context, Document, Entry, ProvenanceKind, ScopeKind
+from prefs.core.objections import NOTICED, OPT_OUT
 from prefs.core.ranking import Candidate, from_default, from_entry, from_policy
 from prefs.core.resolved import Loser
 from prefs.core.rooms import Capability, Force, Policy, Property
@@ -24,6 +25,7 @@ SUGGESTION_ONLY = "SUGGESTION_ONLY"
 SPECIAL_NOT_OBSERVED = "SPECIAL_NOT_OBSERVED"
 OTHER_PROPERTY = "OTHER_PROPERTY"
 CONTEXT_MISMATCH = "CONTEXT_MISMATCH"
+PERSONALISATION_OFF = "PERSONALISATION_OFF"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Moment:
     sight: Sight
     purposes: frozenset[str]
     policies: Mapping[str, Sequence[Policy]]
+    personalised: bool = True
 
     def matches(self, context: Context) -> bool:
         """Every axis named must match; an axis whose value is unknown here matches nothing that names it."""
@@ -87,7 +90,7 @@ class Moment:
         return [policy for policy in self.policies.get(key, ()) if policy.force is Force.RECOMMENDED]
 
 
-def moment(facts: Facts, sight: Sight, purposes: frozenset[str]) -> Moment:
+def moment(facts: Facts, sight: Sight, purposes: frozenset[str], personalised: bool = True) -> Moment:
     place = facts.property
     wall = windows.local(facts.at, place.time_zone if place else "UTC")
     axes = Context(
@@ -98,7 +101,7 @@ def moment(facts: Facts, sight: Sight, purposes: frozenset[str]) -> Moment:
     )
     stay, room = (facts.stay.id, facts.stay.room) if facts.stay else ("", "")
     policies: dict[str, list[Policy]] = {}
-    now = Moment(facts.at, axes, place, stay, room, sight, purposes, policies)
+    now = Moment(facts.at, axes, place, stay, room, sight, purposes, policies, personalised)
     for policy in place.policies if place else ():
         if now.matches(policy.context):
             policies.setdefault(policy.key, []).append(policy)
@@ -125,7 +128,9 @@ def why_aside(definition: Definition, entry: Entry, now: Moment, context: Contex
     if entry.expires_at is not None and now.at >= entry.expires_at:
         return EXPIRED
     kind = entry.provenance.kind
-    if kind in (ProvenanceKind.INFERRED, ProvenanceKind.OBSERVED):
+    if kind in NOTICED:
+        if not now.personalised:
+            return PERSONALISATION_OFF
         if definition.is_special(entry.strength, entry.value):
             return SPECIAL_NOT_OBSERVED
         if kind is ProvenanceKind.INFERRED:
@@ -224,6 +229,9 @@ def earliest_expiry(catalogue: Catalogue, document: Document, live: Sequence[Ent
     ends: list[datetime] = []
     for entry in (*document.entries, *live):
         if entry.expires_at is None:
+            continue
+        if entry.key == OPT_OUT:
+            ends.append(entry.expires_at)  # then what was noticed counts again, whoever asks
             continue
         definition = catalogue.get(entry.key)
         if definition is not None and _matters(catalogue, definition, entry, now):

@@ -14,6 +14,7 @@ class Action(StrEnum):
     REVERT = "revert"
     CONSENT = "consent"
     PROFILE = "profile"  # display name, identifiers
+    RETENTION = "retention"  # what was kept long enough; without the values
     CATALOGUE = "catalogue"  # entries rewritten by a planned catalogue change
 
 

@@ -19,13 +19,13 @@ from prefs.core.contradictions import Warned, crowded_groups, expired, warnings
 from prefs.core.disclosure import is_negative, show_entries, told, within
 from prefs.core.entries import Context, Document, Entry, Provenance, ProvenanceKind, Scope, ScopeKind, Strength
 from prefs.core.errors import Conflict, Fault, KeyConflict, NotAllowed, NotFound, VersionMoved
+from prefs.core.objections import NOTICED, may_be_noticed
 from prefs.core.papers import Papers
 from prefs.core.patches import Member, Said
 from prefs.core.sights import Shown, Sight
 from prefs.core.values import entered_number, escape
 
 ENTRIES_MAX = 2000  # of one guest: far above any real person, low enough that one cannot fill the house
-OPT_OUT = "privacy.observation_opt_out"
 
 
 class Past(Protocol):
@@ -91,7 +91,7 @@ def edit(
     """Apply a merge patch, all keys or none. Raises InvalidEdit, NotAllowed, VersionMoved, KeyConflict."""
     if scope.kind is ScopeKind.ROOM:
         raise NotAllowed("Only a device in the room sets live values.")
-    if author.kind is ProvenanceKind.OBSERVED and _opted_out(document, author.at):
+    if author.kind in NOTICED and not may_be_noticed(document, author.at):
         raise NotAllowed("This guest does not want to be observed.")
     faults: list[Fault] = []
     members = patches.read(catalogue, patch, scope, author.at, faults)
@@ -170,6 +170,21 @@ def revert(
         refuse(faults, document, author.role, catalogue)
     edited = _finish(document, entries, reverted, author, Action.REVERT, note=f"reverts {version}")
     return replace(edited, touched=touched)
+
+
+def remove(catalogue: Catalogue, document: Document, entry_id: str, author: Author) -> Edited:
+    """Remove one entry, whatever else stands under its key. Raises NotFound where there is none that the author may be
+    told of, NotAllowed where it is not theirs to remove."""
+    gone = next((entry for entry in document.entries if entry.id == entry_id), None)
+    if gone is None:
+        raise NotFound("There is no such entry.")
+    if author.role is not Role.GUEST and not author.told(catalogue, (gone,), document):
+        raise NotFound("There is no such entry.")
+    if not author.may_remove(gone):
+        raise NotAllowed("Only the guest may remove what somebody else said.")
+    left = [entry for entry in document.entries if entry is not gone]
+    change = KeyChange(gone.key, (gone,), ())
+    return replace(_finish(document, left, (change,), author, Action.EDIT), touched=(gone.key,))
 
 
 def same(one: Entry, other: Entry) -> bool:
@@ -270,10 +285,6 @@ def _finish(
         note,
     )
     return Edited(replace(document, version=version, entries=ordered, updated_at=author.at), change)
-
-
-def _opted_out(document: Document, at: datetime) -> bool:
-    return any(e.value is True and not expired(e, at) for e in document.of(OPT_OUT))
 
 
 def _restore_faults(catalogue: Catalogue, key: str, entries: Iterable[Entry]) -> list[Fault]:

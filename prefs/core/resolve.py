@@ -16,6 +16,7 @@ from prefs.core.catalogue import Catalogue, Definition
 from prefs.core.entries import Document, Entry, ProvenanceKind
 from prefs.core.fitting import fit
 from prefs.core.merging import Merged, merge
+from prefs.core.objections import is_personalised
 from prefs.core.ranking import RULES, Candidate, Rule, rank
 from prefs.core.refusals import refused_anywhere, shown, strike
 from prefs.core.resolved import Effective, Loser, Negative, Reason, Resolved, Status
@@ -42,7 +43,8 @@ def resolve(
     A key that was asked for is there even when nothing is known of it. Keys withheld for want of consent are told on
     the guest's own surface and absent from every other.
     """
-    now = moment(facts, sight, document.purposes_at(facts.consent_at))
+    purposes = document.purposes_at(facts.consent_at)
+    now = moment(facts, sight, purposes, is_personalised(document, facts.at))
     presses = _in_force(live, facts)
     wanted = None if keys is None else frozenset(keys)
     effective: dict[str, Effective] = {}

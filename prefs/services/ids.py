@@ -9,6 +9,7 @@ ENTRY = "prf"
 RECORD = "cns"
 INVITATION = "inv"
 WAITING = "imp"
+RECEIPT = "rcp"
 GUEST_ID = re.compile(r"gst_[0-9a-f]{32}")
 NOBODY = "gst_" + "0" * 32  # asked for in place of a malformed id, so that it takes the same path as an absent one
 

@@ -3,7 +3,7 @@
 Plain functions over a connection: PostgreSQL and SQLite run the same ones, each in its own way of waiting.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -52,6 +52,8 @@ _NEWEST_CHANGES = (
 )
 _CHANGES_SINCE = _CHANGES.where(CHANGE.c.version > bindparam("since")).order_by(CHANGE.c.version)
 _CHANGE_AT = _CHANGES.where(CHANGE.c.version == bindparam("at"))
+
+_LOCK = select(GUEST.c.id).where(GUEST.c.id == bindparam("of")).with_for_update()
 
 _FIND = select(IDENTIFIER.c.guest_id).where(
     IDENTIFIER.c.system == bindparam("of_system"), IDENTIFIER.c.id == bindparam("of_id")
@@ -184,6 +186,15 @@ def write(
     connection.execute(insert_change(connection.dialect.name), records.change_columns(change, safe))
     papers.save(connection, guest, written, safe, vault)
     return Outcome(_told(connection, Written(document, change, written.answer), once, safe))
+
+
+def rewrite_history(connection: Connection, guest: str, changes: Sequence[Change], vault: Vault) -> Outcome[None]:
+    if connection.execute(_LOCK, {"of": guest}).first() is None:
+        raise NotFound("There is no such guest.")
+    safe = keys.safe_of(connection, vault, guest)
+    for change in changes:
+        papers.rewrite(connection, change, safe)
+    return Outcome(None)
 
 
 def _told(connection: Connection, written: Written, once: Once | None, safe: Safe | None) -> Kept:

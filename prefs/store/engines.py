@@ -244,6 +244,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     mode = _turn_to_wal(cursor)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten in the file
     cursor.execute(f"PRAGMA cache_size = -{PAGES_KIB}")
     cursor.close()
     if mode != "wal":

@@ -13,10 +13,11 @@ from typing import Any
 
 from prefs.core.changes import Change, Erasure, Written
 from prefs.core.entries import Document, Entry, Identifier
+from prefs.core.erasure import Tombstone
 from prefs.core.errors import IdentifierTaken, KeyReused, NotFound, Refused, StayTaken
 from prefs.core.papers import NO_PAPERS, Papers
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Credentials, Found, Lodging, Lookup, Once, Record, Usage
+from prefs.ports import Apply, Buried, Clock, Credentials, Found, Lodging, Lookup, Once, Record, Usage
 from prefs.store import records, usage
 from prefs.store.facts import OPEN
 from prefs.store.json_text import plain
@@ -67,6 +68,7 @@ class MemoryStore:
         self._extensions: dict[str, Record] = {}
         self._extension_version = 0
         self.credentials: Credentials = MemoryCredentials()
+        self._tombstones: dict[str, Tombstone] = {}
 
     # ------------------------------------------------------------ guests
 
@@ -154,6 +156,66 @@ class MemoryStore:
 
     async def guests(self, limit: int, after: str = "") -> list[str]:
         return [guest for guest in sorted(self._guests) if guest > after][:limit]
+
+    # ------------------------------------------------------------ erasure
+
+    async def erase(self, guest: str, tombstone: Tombstone, once: Once | None = None) -> Buried | None:
+        async with self._lock:
+            self._repeated(once)
+            kept = self._guests.pop(guest, None)
+            if kept is None:
+                known = self._tombstones.get(tombstone.digest)
+                return Buried(known, fresh=False) if known else None
+            stays = [stay.id for stay in self._stays.values() if stay.guest == guest]
+            answers = [key for key, answer in self._kept.items() if guest == answer.guest or key[0] == f"guest:{guest}"]
+            document = kept.document
+            places = {
+                "live": sum(len(self._live.pop(stay, ())) for stay in stays),
+                "stay": sum(self._stays.pop(stay, None) is not None for stay in stays),
+                "idempotency": sum(self._kept.pop(key, None) is not None for key in answers),
+                "identifier": sum(self._identifiers.pop(one, None) is not None for one in document.identifiers),
+                "entry": len(document.entries),
+                "consent": len(document.consents),
+                "change": len(kept.changes),
+                "guest": 1,
+            }
+            placed = replace(tombstone, places=places)
+            self._tombstones[tombstone.digest] = placed
+            return Buried(placed)
+
+    async def tombstone(self, digest: str) -> Tombstone | None:
+        return self._tombstones.get(digest)
+
+    async def tombstones(self, since: datetime | None = None) -> list[Tombstone]:
+        return [one for one in self._tombstones.values() if since is None or one.at >= since]
+
+    async def bury(self, tombstones: Sequence[Tombstone]) -> None:
+        for one in tombstones:
+            self._tombstones.setdefault(one.digest, one)
+
+    async def keep_receipt(self, digest: str, signed: str) -> None:
+        self._tombstones[digest] = replace(self._tombstones[digest], signed=signed)
+
+    async def rewrite_history(self, guest: str, changes: Sequence[Change]) -> None:
+        async with self._lock:
+            kept = self._guests.get(guest)
+            if kept is None:
+                raise NotFound("There is no such guest.")
+            anew = {change.version: change for change in changes}
+            kept.changes[:] = [anew.get(change.version, change) for change in kept.changes]
+
+    async def forget_answers(self, *, dry: bool = False) -> int:
+        now = self._clock.now()
+        old = [key for key, kept in self._kept.items() if kept.expires_at <= now]
+        for key in () if dry else old:
+            del self._kept[key]
+        return len(old)
+
+    def held(self) -> list[str]:
+        return []
+
+    def forget(self, guest: str) -> None:
+        """There is nothing beside the data itself."""
 
     # ------------------------------------------------------------ stays
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 
-from prefs.core.changes import Erasure, Written
+from prefs.core.changes import Change, Erasure, Written
 from prefs.core.papers import Invitation, Papers, Receipt, Reply, Status, Waiting
 from prefs.ports import Once, Safe, Vault
 from prefs.store import contents, keys, records, replays
@@ -127,8 +127,7 @@ def _waiting_columns(guest: str, one: Waiting, safe: Safe | None) -> records.Col
 
 def _erase(connection: Connection, guest: str, erasure: Erasure, safe: Safe | None, vault: Vault) -> None:
     for change in erasure.changes:
-        columns = records.change_columns(change, safe)
-        connection.execute(_SET_CHANGE, {"of": guest, "of_version": change.version, **columns})
+        rewrite(connection, change, safe)
     if not erasure.keys:
         return
     opening = safe or keys.safe_of(connection, vault, guest)
@@ -140,6 +139,12 @@ def _erase(connection: Connection, guest: str, erasure: Erasure, safe: Safe | No
         left = records.without_values(kept, erasure.keys)
         if left != kept:
             replays.keep(connection, once, left, safe)
+
+
+def rewrite(connection: Connection, change: Change, safe: Safe | None) -> None:
+    """Put a change in the place of the one of the same version."""
+    columns = records.change_columns(change, safe)
+    connection.execute(_SET_CHANGE, {"of": change.guest, "of_version": change.version, **columns})
 
 
 def drop_waiting(connection: Connection, until: datetime, limit: int) -> Outcome[int]:

@@ -22,6 +22,9 @@ class Remembered:
     def __len__(self) -> int:
         return len(self._documents)
 
+    def guests(self) -> list[str]:
+        return list(self._documents)
+
     def get(self, guest: str) -> Known | None:
         return self._documents.get(guest)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
 
 from prefs.core.errors import KeyReused, NotFound
 from prefs.ports import DataKey, Once, Safe, Vault
@@ -86,9 +86,15 @@ def keep(connection: Connection, once: Once, answer: dict[str, Any], safe: Safe 
     connection.execute(_ANSWER, {"of_caller": once.caller, "of_key": once.key, **kept})
 
 
-def purge(connection: Connection, now: datetime) -> Outcome[None]:
-    """Forget answers that are past their time, some at a time."""
+def outdated(connection: Connection, now: datetime) -> int:
+    """How many answers are past their time."""
+    counted = select(func.count()).select_from(IDEMPOTENCY).where(IDEMPOTENCY.c.expires_at <= now)
+    return int(connection.execute(counted).scalar_one())
+
+
+def purge(connection: Connection, now: datetime) -> Outcome[int]:
+    """Forget answers that are past their time, some at a time: how many."""
     key = (IDEMPOTENCY.c.caller, IDEMPOTENCY.c.key)
     old = select(*key).where(IDEMPOTENCY.c.expires_at <= now).limit(PURGED_AT_ONCE_MAX)
-    connection.execute(delete(IDEMPOTENCY).where(tuple_(*key).in_(old)))
-    return Outcome(None)
+    gone = connection.execute(delete(IDEMPOTENCY).where(tuple_(*key).in_(old))).rowcount
+    return Outcome(gone)

@@ -206,6 +206,18 @@ class SqliteRunner:
     async def run[T](self, work: Work[T], unit: Unit | None = None) -> T:
         return await self._waiter.wait(lambda unit: self._writer.run(work, unit), unit=unit)
 
+    async def fold(self) -> None:
+        """Bring the write-ahead log into the file and empty it: what was deleted still stands in it. Readers are not
+        waited for; the next commit's checkpoint, or the next call, brings in what they kept away."""
+        await asyncio.to_thread(self._fold)
+
+    def _fold(self) -> None:
+        try:
+            with self._reading.connect() as connection:
+                connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+        except LIBRARY_ERRORS:
+            return  # it is tried again
+
     def _look[T](self, work: Look[T]) -> T:
         try:
             with self._reading.connect() as connection:

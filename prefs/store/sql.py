@@ -11,11 +11,12 @@ from sqlalchemy.exc import DBAPIError
 
 from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry, Identifier
+from prefs.core.erasure import Tombstone
 from prefs.core.errors import NotFound, PrefsError, SchemaOutdated, Sealed, StoreUnavailable, WrappingKeyMissing
 from prefs.core.papers import NO_PAPERS, Papers
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Clock, Credentials, Found, Lodging, Lookup, Once, Record, Usage, Vault
-from prefs.store import documents, facts, papers, reads, replays
+from prefs.ports import Apply, Buried, Clock, Credentials, Found, Lodging, Lookup, Once, Record, Usage, Vault
+from prefs.store import documents, erasure, facts, papers, reads, replays
 from prefs.store.credentials import SqlCredentials
 from prefs.store.custody import Custody
 from prefs.store.documents import Kept
@@ -157,6 +158,47 @@ class SqlStore:
 
     async def guests(self, limit: int, after: str = "") -> list[str]:
         return await self._runner.look(lambda connection: documents.every(connection, limit, after), snapshot=False)
+
+    # ------------------------------------------------------------ erasure
+
+    async def erase(self, guest: str, tombstone: Tombstone, once: Once | None = None) -> Buried | None:
+        if not storable(guest):
+            return None
+        try:
+            return await self._runner.run(lambda connection: erasure.erase(connection, guest, tombstone, once))
+        finally:
+            self.forget(guest)
+            if isinstance(self._runner, SqliteRunner):
+                await self._runner.fold()
+
+    async def tombstone(self, digest: str) -> Tombstone | None:
+        return await self._runner.look(lambda connection: erasure.find(connection, digest), snapshot=False)
+
+    async def tombstones(self, since: datetime | None = None) -> list[Tombstone]:
+        return list(await self._runner.survey(lambda connection: erasure.every(connection, since)))
+
+    async def bury(self, tombstones: Sequence[Tombstone]) -> None:
+        await self._runner.run(lambda connection: erasure.bury(connection, tombstones))
+
+    async def keep_receipt(self, digest: str, signed: str) -> None:
+        await self._runner.run(lambda connection: erasure.keep_receipt(connection, digest, signed))
+
+    async def rewrite_history(self, guest: str, changes: Sequence[Change]) -> None:
+        await self._run(lambda connection: documents.rewrite_history(connection, guest, changes, self._vault))
+
+    async def forget_answers(self, *, dry: bool = False) -> int:
+        now, forgotten = self._clock.now(), 0
+        if dry:
+            return await self._runner.survey(lambda connection: replays.outdated(connection, now))
+        while count := await self._runner.run(lambda connection: replays.purge(connection, now)):
+            forgotten += count
+        return forgotten
+
+    def held(self) -> list[str]:
+        return self._remembered.guests()
+
+    def forget(self, guest: str) -> None:
+        self._remembered.forget(guest)
 
     # ------------------------------------------------------------ stays
 

@@ -32,7 +32,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 from sqlmodel import Field, SQLModel
 
-REVISION = "0005"  # the newest migration; a store on an older schema does not open
+REVISION = "0006"  # the newest migration; a store on an older schema does not open
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -417,6 +417,20 @@ class LedgerNameRow(Row, table=True):
     mac: str = Field(sa_type=Text)
 
 
+class ErasureRow(Row, table=True):
+    """Tombstones: who was erased, as a keyed digest, what that came to, and the receipt that was given for it."""
+
+    __tablename__ = "erasure"
+    __table_args__ = (Index(None, "at"),)
+
+    digest: str = Field(primary_key=True, sa_type=KEY)
+    at: datetime = Field(sa_type=Instant)
+    receipt: str = Field(sa_type=Text)
+    places: dict[str, int] = Field(sa_column=Column(JSON, nullable=False))
+    request: str = Field(sa_type=Text)
+    signed: str = Field(sa_type=Text)
+
+
 def table(name: str) -> Table:
     return Row.metadata.tables[name]
 
@@ -442,3 +456,4 @@ REVOCATION = table("revocation")
 WRAPPING_KEY = table("wrapping_key")
 RETIRED_KEY = table("retired_key")
 GUEST_KEY = table("guest_key")
+ERASURE = table("erasure")

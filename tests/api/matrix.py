@@ -51,6 +51,11 @@ decline_waiting        guest       200    403   403     403    403      403
 invite_guest           guest       403    403   403     201    201      403
 list_invitations       guest       200    200   403     200    200      403
 answer_invitation      guest       200    200   403     403    403      403
+delete_entry           guest       200    403   403     403!   403!     403
+get_personalisation    guest       200    403   403     403    200      403
+put_personalisation    guest       200    403   403     403    200      403
+export_guest           guest       200    403   403     403    200      200
+erase_guest            guest       200    403   403     403    200      200
 get_history            guest       200    403   403     200    200      200
 get_access_log         guest       200    403   403     403    403      403
 revert_change          guest       200    403   403     403!   403!     403
@@ -75,6 +80,9 @@ get_keys               public      200    200   200     200    200      200
 authorize_device       public      400    400   400     400    400      400
 issue_token            public      400    400   400     400    400      400
 enter_by_link          public      415    415   415     415    415      415
+get_receipt_keys       public      200    200   200     200    200      200
+get_export_schema      public      200    200   200     200    200      200
+get_receipt_schema     public      200    200   200     200    200      200
 livez                  public      200    200   200     200    200      200
 readyz                 public      200    200   200     200    200      200
 get_version            public      200    200   200     200    200      200

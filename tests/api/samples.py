@@ -104,6 +104,7 @@ def path_of(operation: Operation, world: World, guest: str | None = None) -> str
         user_code="BBBB-BBBB",
         device="dev_1",
         link="lnk_1",
+        entry="prf_" + "0" * 32,
     )
 
 
@@ -123,6 +124,8 @@ def body_of(operation: Operation, world: World) -> Any:
             return {"purpose": "food_safety", "keys": ["food.diet"]}
         case "answer_invitation":
             return {"answer": "accept"}
+        case "put_personalisation":
+            return {"enabled": False}
         case "put_definition":
             return DEFINITION
         case "put_property":
@@ -153,5 +156,7 @@ def entitled(front: Front, operation: Operation, world: World) -> str:
         return front.operator()
     if "device" in operation.id or operation.id == "revoke":
         return front.operator()
+    if operation.id in ("get_guest", "export_guest", "get_personalisation"):
+        return front.service()  # for every guest, also one that was made just now
     identifying = operation.id in ("add_identifier", "remove_identifier", "invite_guest")
     return front.guest(world.guest) if operation.of_a_guest and not identifying else front.service()

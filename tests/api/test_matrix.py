@@ -54,6 +54,8 @@ class Stage:
         path = changes.pop("path", None) or path_of(operation, world, owner.guest)
         if line.operation == "remove_identifier":
             path = path.replace("/pms/77", f"/loyalty/{owner.identifier}")
+        if line.operation == "delete_entry" and (document := await self.front.house.store.get(owner.guest)):
+            path = path.replace(path.rpartition("/")[2], next((one.id for one in document.entries), "prf_gone"))
         if line.operation == "delete_definition":
             path = path.replace(path.rpartition("/")[2], "bed.mattress")
         body = changes.pop("json", None) or body_of(operation, world)

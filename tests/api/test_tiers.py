@@ -14,6 +14,7 @@ import pytest
 from prefs import telemetry
 from prefs.bootstrap import cache_key, furnish
 from prefs.cache.read_through import cached
+from prefs.core.erasure import Tombstone
 from prefs.settings import Settings
 from prefs.store.sql import SqlStore
 from tests.api.conftest import OpenFront, Statements, opened
@@ -214,3 +215,47 @@ async def test_a_batch_from_prepared_items_is_the_same_to_the_byte(open_front: O
 def without_request_ids(response: httpx2.Response) -> str:
     assert response.status_code == 200
     return re.sub(r'"request_id":"[0-9a-f]{32}"', "", response.text)
+
+
+async def test_an_erased_guest_is_gone_from_every_process_when_the_answer_comes(open_front: OpenFront) -> None:
+    (one, _), (other, _) = await open_front(), await open_front()
+    guest = await one.new_guest()
+    token = one.guest(guest)
+    await one.prefer(guest, {WARMTH: 21})
+    for front in (one, other):
+        await hot(front, guest, token)
+    erased = await one.call("DELETE", f"/v1/guests/{guest}", token)
+    assert (erased.status_code, erased.json()["copies"]["everywhere"]) == (200, True)
+    assert guest not in [*one.house.store.held(), *other.house.store.held()]
+    for front in (one, other):
+        for control in ("", "no-cache"):
+            assert (await read(front, guest, token, cache_control=control)).status_code == 404
+
+
+async def test_erased_without_the_cache_it_says_by_when_copies_are_gone(
+    open_front: OpenFront, clock: StandingClock
+) -> None:
+    front, _ = await open_front(f"redis://127.0.0.1:{free_port()}")
+    guest = await front.new_guest()
+    key = {"idempotency-key": "once"}
+    erased = await front.call("DELETE", f"/v1/guests/{guest}", front.guest(guest), headers=key)
+    assert erased.status_code == 202
+    copies = erased.json()["copies"]
+    assert not copies["everywhere"] and copies["gone_by"] > clock.now().isoformat()
+    assert (await front.call("GET", f"/v1/guests/{guest}", front.guest(guest))).status_code == 404
+    again = await front.call("DELETE", f"/v1/guests/{guest}", front.guest(guest), headers=key)
+    assert (again.status_code, again.json()) == (202, erased.json())
+
+
+async def test_a_process_lets_go_of_whom_another_erased(open_front: OpenFront) -> None:
+    """Also where no message told it: what a writer remembers is not in the caches."""
+    (one, _), (other, _) = await open_front(), await open_front()
+    guest = await one.new_guest()
+    await other.prefer(guest, {WARMTH: 21})
+    assert guest in other.house.store.inner.held()
+    await one.house.store.erase(guest, Tombstone(other.house.signer.digest(guest), one.clock.now(), "rcp_1"))
+    assert guest in other.house.store.inner.held()
+
+    await other.house.tombstones.sweep()
+
+    assert guest not in other.house.store.held()

@@ -29,6 +29,7 @@ from tests.servers import free_port
 COMMANDS = (
     *("serve", "migrate", "seed", "token", "tokens", "keys", "catalogue"),
     *("ledger", "openapi", "doctor", "version"),
+    *("backup", "restore", "retention", "receipts"),
 )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from prefs.core.enrolment import Changes, Credential, Kind
 from prefs.core.entries import Identifier
+from prefs.core.erasure import Tombstone
 from prefs.core.errors import Refused, SchemaOutdated, StoreUnavailable
 from prefs.core.revocations import Revocable, Revocation
 from prefs.migrations import migrate
@@ -31,6 +32,7 @@ from tests.vaults import vault
 
 type Call = Callable[[Store], Awaitable[object]]
 
+TOMBSTONE = Tombstone("d1", NOW, "rcp_1")
 READS: dict[str, Call] = {
     "get": lambda store: store.get("gst_1"),
     "get_many": lambda store: store.get_many(["gst_1", "gst_2"]),
@@ -47,19 +49,26 @@ READS: dict[str, Call] = {
     "guests_with": lambda store: store.guests_with("bed.type", 10),
     "guests": lambda store: store.guests(10),
     "papers": lambda store: store.papers("gst_1"),
+    "tombstone": lambda store: store.tombstone("d1"),
+    "tombstones": lambda store: store.tombstones(),
     "ping": lambda store: store.ping(),
     "credentials.get": lambda store: store.credentials.get(Kind.LINK, "lnk_1"),
     "credentials.of_property": lambda store: store.credentials.of_property(Kind.DEVICE, "htl_1", NOW, 10),
     "credentials.revocations": lambda store: store.credentials.revocations(NOW),
 }
 WRITES: dict[str, Call] = {
+    "erase": lambda store: store.erase("gst_1", TOMBSTONE),
+    "bury": lambda store: store.bury([TOMBSTONE]),
+    "rewrite_history": lambda store: store.rewrite_history("gst_1", []),
+    "drop_waiting": lambda store: store.drop_waiting(NOW, 10),
+    "forget_answers": lambda store: store.forget_answers(),
+    "keep_receipt": lambda store: store.keep_receipt("d1", "signed"),
     "create": lambda store: store.create(newborn(name("gst")), Once("caller", name("key"), "f")),
     "write": lambda store: store.write("gst_1", put("prf_a", 1)),
     "put_live": lambda store: store.put_live(stay("sty_1", "gst_1", "htl_1"), [entry("prf_a")]),
     "put_stay": lambda store: store.put_stay(stay("sty_1", "gst_1", "htl_1")),
     "put_property": lambda store: store.put_property("htl_1", {}),
     "delete_property": lambda store: store.delete_property("htl_1"),
-    "drop_waiting": lambda store: store.drop_waiting(NOW, 10),
     "put_extension": lambda store: store.put_extension("spa.oil", {}),
     "credentials.add": lambda store: store.credentials.add(Credential(Kind.LINK, name("lnk"), {}, NOW), NOW),
     "credentials.change": lambda store: store.credentials.change(
@@ -75,7 +84,7 @@ def test_every_method_of_the_port_is_tried() -> None:
 
     methods |= {f"credentials.{name}" for name in vars(Credentials) if not name.startswith("_")}
 
-    assert set(ALL) | {"close"} == methods
+    assert set(ALL) | {"held", "forget", "close"} == methods
 
 
 async def every_call_is_unavailable(store: Store, calls: dict[str, Call] = ALL) -> None:
