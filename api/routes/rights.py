@@ -19,6 +19,7 @@ from api.deps import (
 )
 from api.schemas import rights as shapes
 from api.schemas.document import answers, takes
+from api.schemas.fields import ID_PATTERN
 from api.schemas.representations import MEDIA_TYPE, told
 from api.schemas.strict_json import write
 from prefs.services.export import Exported
@@ -81,7 +82,7 @@ async def delete_entry(
     entry: Annotated[
         str,
         Path(
-            max_length=80,
+            pattern=ID_PATTERN,
             description="The entry's `id`, as the document and the export tell it.",
             examples=[shapes.DELETED_EXAMPLE["entry"]],
         ),

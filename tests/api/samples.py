@@ -63,12 +63,14 @@ class Operation:
 
 @dataclass(frozen=True)
 class World:
-    """`guest` is in house at the property; `elsewhere` is a guest whom nobody at the property has a reason to see."""
+    """`guest` is in house at the property; `elsewhere` is a guest whom nobody at the property has a reason to see;
+    `leaving` is there to be erased, so that the others stay."""
 
     guest: str
     elsewhere: str
     stay: str = "stay-1"
     invitation: str = "inv_" + "0" * 32
+    leaving: str = ""
 
 
 def all_operations(document: dict[str, Any]) -> list[Operation]:
@@ -79,6 +81,7 @@ async def make_world(front: Front) -> World:
     await front.new_property(PROPERTY)
     guest = await front.new_guest("Ana Torres", [{"system": "loyalty", "id": "881"}])
     elsewhere = await front.new_guest("Bo Ek", [{"system": "loyalty", "id": "882"}])
+    leaving = await front.new_guest("Cy Moss", [{"system": "loyalty", "id": "883"}])
     await front.prefer(guest, {"climate.temperature.occupied": 21, "room.quiet": True})
     await front.new_stay(guest, World.stay)
     invitations = f"/v1/guests/{guest}/consent-invitations"
@@ -87,7 +90,7 @@ async def make_world(front: Front) -> World:
     await front.ok("PUT", f"{invitations}/{declined['id']}/answer", front.guest(guest), {"answer": "decline"})
     asked = {"purpose": "food_safety", "keys": ["food.allergens"]}
     made = await front.ok("POST", invitations, front.staff(), asked)
-    return World(guest, elsewhere, invitation=made["id"])
+    return World(guest, elsewhere, invitation=made["id"], leaving=leaving)
 
 
 def path_of(operation: Operation, world: World, guest: str | None = None) -> str:
@@ -156,7 +159,8 @@ def entitled(front: Front, operation: Operation, world: World) -> str:
         return front.operator()
     if "device" in operation.id or operation.id == "revoke":
         return front.operator()
-    if operation.id in ("get_guest", "export_guest", "get_personalisation"):
-        return front.service()  # for every guest, also one that was made just now
-    identifying = operation.id in ("add_identifier", "remove_identifier", "invite_guest")
-    return front.guest(world.guest) if operation.of_a_guest and not identifying else front.service()
+    if not operation.of_a_guest or operation.id in ("add_identifier", "remove_identifier", "invite_guest"):
+        return front.service()
+    if operation.id == "erase_guest" or operation.method == "get" and operation.id != "get_access_log":
+        return front.service()  # for every guest: whoever was made just now is followed to what is theirs
+    return front.guest(world.guest)

@@ -69,6 +69,7 @@ def configuration(base: str, seed: int, world: World) -> SchemathesisConfig:
             "seed": seed,
             "continue-on-failure": True,
             "parameters": {"guest": world.guest, "stay": world.stay, "property": PROPERTY},
+            "operations": [{"include-operation-id": "erase_guest", "parameters": {"guest": world.leaving}}],
             "generation": {"max-examples": EXAMPLES, "no-shrink": True},
             "phases": {"stateful": {"enabled": True, "generation": {"max-examples": STATEFUL_EXAMPLES}}},
             "checks": {
@@ -194,6 +195,7 @@ def peers(path: Path, base: str, world: World, bearers: dict[str, str]) -> Schem
             "continue-on-failure": True,
             "auth": {"wfc": {"path": str(path), "user": next(iter(bearers)), "peers": list(bearers)}},
             "parameters": {"guest": world.guest, "stay": world.stay, "property": PROPERTY},
+            "operations": [{"include-operation-id": "erase_guest", "parameters": {"guest": world.leaving}}],
             "generation": {"max-examples": 6, "no-shrink": True},
             "phases": {"stateful": {"enabled": True, "generation": {"max-examples": STATEFUL_EXAMPLES}}},
         }
