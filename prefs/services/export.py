@@ -14,7 +14,7 @@ from prefs.core.access import Act
 from prefs.core.accesses import Deed
 from prefs.core.bookings import show_stay
 from prefs.core.callers import Caller
-from prefs.core.catalogue import Catalogue
+from prefs.core.catalogue import GUEST_SURFACE, Catalogue
 from prefs.core.disclosure import show_entries, show_entry
 from prefs.core.entries import Consent, Document, Entry, ProvenanceKind
 from prefs.core.errors import LedgerUnavailable
@@ -23,8 +23,10 @@ from prefs.core.papers import Waiting
 from prefs.core.patches import write_instant
 from prefs.core.sightings import Sighting
 from prefs.core.sights import Sight
+from prefs.core.stays import Stay
 from prefs.ports import Clock, Lodging, Lookup, Store
 from prefs.services.accesses import show_access
+from prefs.services.guests import allowed_name
 from prefs.services.languages import spoken
 from prefs.services.surroundings import CatalogueSource, Surroundings
 from prefs.services.telling import show_change
@@ -84,8 +86,9 @@ class Export:
             "guest": known,
             "exported_at": write_instant(now),
             **_about(document),
+            "display_name": await self._name(caller, stays, catalogue, document),
             "consent_receipts": [dict(receipt.body) for receipt in papers.receipts],
-            "waiting": [_awaited(one, whole=not owes_record(caller)) for one in papers.waiting if one.waits(now)],
+            "waiting": [_awaited(one, caller) for one in papers.waiting if one.waits(now) and _concerns(one, caller)],
             "preferences": {group: show.of(document.entries, kinds) for group, kinds in GROUPS.items()},
             **_lodged(show, found.lodgings[known]),
         }
@@ -95,6 +98,14 @@ class Export:
         labels = spoken(catalogue, language)
         log = nothing_recorded() if owes_record(caller) else self._accesses(known, labels)
         return Exported(head, {"history": self._history(caller, document, show), "access_log": log})
+
+    async def _name(
+        self, caller: Caller, stays: Sequence[Stay], catalogue: Catalogue, document: Document
+    ) -> str | None:
+        """On a screen that others see, the name as the guest chose it."""
+        if access.part(caller, "name") == "whole":
+            return document.display_name or None
+        return allowed_name(catalogue, document, await self.surroundings.facts(caller, stays, catalogue))
 
     async def _history(self, caller: Caller, document: Document, show: "_Showing") -> Pages:
         before, surface = document.version + 1, access.surface_of(caller)
@@ -140,8 +151,14 @@ def _special(catalogue: Catalogue, head: Mapping[str, Any], sight: Sight) -> Sig
     return sightings.of_document(catalogue, {**head, "entries": {"all": entries}}, sight.surface)
 
 
-def _awaited(waiting: Waiting, *, whole: bool) -> dict[str, Any]:
-    """What another system told and no consent covers yet; with its value for the guest alone."""
+def _concerns(waiting: Waiting, caller: Caller) -> bool:
+    """What waits is the guest's business, and that of the system which brought it."""
+    return not owes_record(caller) or waiting.source == caller.subject
+
+
+def _awaited(waiting: Waiting, caller: Caller) -> dict[str, Any]:
+    """What another system told and no consent covers yet; with its value for the guest alone, in their own app."""
+    whole = not owes_record(caller) and caller.surface == GUEST_SURFACE
     told = {
         "id": waiting.id,
         "purpose": waiting.purpose,
@@ -158,7 +175,6 @@ def _about(document: Document) -> dict[str, Any]:
     made, changed = document.created_at, document.updated_at
     return {
         "version": document.version,
-        "display_name": document.display_name or None,
         "created_at": write_instant(made) if made else None,
         "updated_at": write_instant(changed) if changed else None,
         "identifiers": [{"system": one.system, "id": one.id} for one in document.identifiers],

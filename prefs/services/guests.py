@@ -216,7 +216,7 @@ class Guests:
         facts = None if whole else await self.surroundings.facts(caller, stays, catalogue)
 
         def show(document: Document) -> dict[str, Any]:
-            chosen = _allowed_name(catalogue, document, facts) if facts else document.display_name or None
+            chosen = allowed_name(catalogue, document, facts) if facts else document.display_name or None
             return _show(catalogue, document, caller, sight, chosen, self.clock.now(), places)
 
         return show
@@ -255,7 +255,8 @@ def _identifier(raw: object, pointer: str, faults: list[Fault]) -> Identifier:
     return Identifier(system, table.text("id", EXTERNAL_ID_MAX))
 
 
-def _allowed_name(catalogue: Catalogue, document: Document, facts: Facts) -> str | None:
+def allowed_name(catalogue: Catalogue, document: Document, facts: Facts) -> str | None:
+    """The name as the guest chose that screens show it."""
     resolved = resolve(catalogue, document, facts, keys=(NAME_DISPLAY, ADDRESSED_AS)).effective
     shown = resolved.get(NAME_DISPLAY)
     addressed = resolved.get(ADDRESSED_AS)

@@ -33,9 +33,14 @@ TELLS: Mapping[str, tuple[str, tuple[str, ...], frozenset[str]]] = {
     "get_receipt": ("read_consents", (), frozenset()),
     "list_invitations": ("read_invitations", (), frozenset()),
     "get_stay": ("read_stay", (), frozenset()),
+    "export_guest": ("export_guest", (STORED,), EVER | {"waiting"}),
+    "get_personalisation": ("personalise", (), frozenset()),
 }
 # Where guests are told under which keys something is, or who saw it, wherever they stand and without the value.
-OWN = {"edit_preferences", "revert_change", "list_waiting", "get_access_log", "list_consents", "get_consent"}
+OWN = {
+    *("edit_preferences", "revert_change", "list_waiting", "get_access_log", "list_consents", "get_consent"),
+    "export_guest",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,10 @@ def may_name(verdicts: Verdicts, asker: Asker, operation: str, guest: str, key: 
         return True
     if operation == "list_waiting":
         return asker.who == "service"  # which brought it
+    definition = DEFINITIONS[key]
+    if operation == "export_guest" and asker.who == "service":  # the same, among everything else
+        if marks.is_special(definition) and definition.purpose not in CONSENTS[guest]:
+            return True
     said_so = [Mark(0, guest, key, layer) for layer in ("now", "press")]
     return any(
         verdicts.sees(asker, how, form, mark)
@@ -150,7 +159,7 @@ def may_name(verdicts: Verdicts, asker: Asker, operation: str, guest: str, key: 
 
 def _of_register(verdicts: Verdicts, asker: Asker, operation: str, mark: Mark) -> set[str]:
     """The guest's name, and who they are to other systems; for whom nothing ties to the guest the act was refused."""
-    if operation not in ("get_guest", "find_guest"):
+    if operation not in ("get_guest", "find_guest", "export_guest"):
         return set()
     if mark.key == "identifier":
         return {"cnry"} if verdicts.part(asker, "see_whole", "identifiers") else set()

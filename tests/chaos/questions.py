@@ -45,6 +45,8 @@ def asks_about(stage: Marked, name: str, asker: Asker) -> Iterator[Ask]:
         ("list_waiting", f"{guest}/quarantine"),
         ("list_invitations", f"{guest}/consent-invitations"),
         ("get_stay", f"/v1/stays/stay-{name}"),
+        ("export_guest", f"{guest}/export"),
+        ("get_personalisation", f"{guest}/personalisation"),
     ):
         yield Ask(operation, "GET", path, name)
     yield from refused_asks(stage, name, guest)

@@ -37,6 +37,7 @@ FEW = {
 SILENT = {
     *("get_catalogue", "list_properties", "get_property", "get_device_grant", "list_devices", "get_server_metadata"),
     *("get_keys", "livez", "readyz", "get_version", "metrics"),
+    *("get_receipt_keys", "get_export_schema", "get_receipt_schema"),
 }
 FEWER = {"guest ana guest_app", "guest ana kiosk", "device tv dallas", "service tv", "staff housekeeping dallas"}
 
