@@ -234,6 +234,7 @@ class Watch:
         looks = [provider.tick() for provider in self._providers]
         if now >= self._read_at + REVOCATIONS_SECONDS:
             looks.append(self._try_revocations(now))
+            self._verifier.tidy(self._house.clock.now())
         await asyncio.gather(*looks)
 
     async def _try_revocations(self, now: float) -> None:

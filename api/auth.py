@@ -95,6 +95,14 @@ class Verifier:
             self._revoked = revoked
             self.forget()
 
+    def tidy(self, now: datetime) -> None:
+        """Let go of whose tokens have to be looked at anew anyway."""
+        moment = now.timestamp()
+        with self._lock:
+            for memory in (self._remembered, self._bound):
+                for digest in [digest for digest, found in memory.items() if found.until <= moment]:
+                    del memory[digest]
+
     # ------------------------------------------------------------ tokens
 
     def known(self, token: bytes, moment: float) -> Caller | None:

@@ -481,6 +481,14 @@ class Ledger(Protocol):
         it is. Doing it again finds none. Raises LedgerUnavailable."""
         ...
 
+    def held(self) -> Sequence[str]:
+        """Guests whose pseudonyms this process remembers."""
+        ...
+
+    def forget(self, guest: str) -> None:
+        """Remember this guest's pseudonym no more."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -83,8 +83,14 @@ def _maybe(text: str | None) -> datetime | None:
     return None if text is None else _moment(text)
 
 
-@lru_cache(SHARED_MAX)
 def _scope(kind: str, id: str) -> Scope:
+    if _SCOPES[kind] is ScopeKind.STAY:
+        return Scope(ScopeKind.STAY, id)  # one guest's: what is shared outlives whom it was of
+    return _shared_scope(kind, id)
+
+
+@lru_cache(SHARED_MAX)
+def _shared_scope(kind: str, id: str) -> Scope:
     return Scope(_SCOPES[kind], id)
 
 

@@ -3,12 +3,21 @@
 A list of entries becomes `Revoked`, which answers for one token by looking into a few sets.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 KEPT = timedelta(days=400)  # longer than any token that this service signs lasts
+
+
+_ERASED = "sha256:"
+
+
+def pseudonym(subject: str) -> str:
+    """What stands for a subject who was erased: it names nobody, and their old tokens are known by it still."""
+    return _ERASED + hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Revocable(StrEnum):
@@ -52,6 +61,7 @@ class Revoked:
             named[entry.kind].add(entry.value)
             if entry.kind is Revocable.SUBJECT:
                 self._subjects[entry.value] = max(self._subjects.get(entry.value, 0.0), entry.at.timestamp())
+        self._pseudonyms = any(subject.startswith(_ERASED) for subject in self._subjects)
         self._tokens, self._devices, self._links = (
             frozenset(named[kind]) for kind in (Revocable.TOKEN, Revocable.DEVICE, Revocable.LINK)
         )
@@ -74,4 +84,5 @@ class Revoked:
             or facts.device in self._devices
             or facts.link in self._links
             or facts.issued_at <= self._subjects.get(facts.subject, -1.0)
+            or (self._pseudonyms and facts.issued_at <= self._subjects.get(pseudonym(facts.subject), -1.0))
         )

@@ -86,6 +86,12 @@ class ChainedLedger:
         await self._names.erase(guest, pseudonym, keys)
         return await self._rows.count(pseudonym) if pseudonym else 0
 
+    def held(self) -> Sequence[str]:
+        return self._names.held()
+
+    def forget(self, guest: str) -> None:
+        self._names.forget(guest)
+
     async def close(self) -> None:
         """What waits is written first."""
         self._closed = True

@@ -45,6 +45,13 @@ class Names:
             gone.append(Name(apart, "", pseudonym, keys.mac(apart, "", pseudonym)))
         await self._rows.add_names(gone)
         await self._rows.put_name(_tombstone(digest, keys))
+        self.forget(guest)
+
+    def held(self) -> list[str]:
+        return list(self._kept)
+
+    def forget(self, guest: str) -> None:
+        """In a process that did not erase them, a guest's pseudonym would else be known until others displace it."""
         self._kept.pop(guest, None)
 
     def _keep(self, found: dict[str, str]) -> None:

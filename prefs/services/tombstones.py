@@ -68,11 +68,12 @@ class Tombstones:
         due = {digest for digest, sweeps in self._sweeps.items() if sweeps < SWEEPS}
         if not due:
             return
-        for number, guest in enumerate(self.store.held(), 1):
-            if self.signer.digest(guest) in due:
-                self.store.forget(guest)
-            if number % AT_A_TIME == 0:
-                await asyncio.sleep(0)
+        for holder in (self.store, self.ledger):
+            for number, guest in enumerate(holder.held(), 1):
+                if self.signer.digest(guest) in due:
+                    holder.forget(guest)
+                if number % AT_A_TIME == 0:
+                    await asyncio.sleep(0)
         for digest in due:
             self._sweeps[digest] += 1
 

@@ -12,16 +12,23 @@ from sqlalchemy import Connection, Delete, Table, bindparam, delete, select, upd
 
 from prefs.core.erasure import Tombstone
 from prefs.core.errors import KeyReused
+from prefs.core.revocations import Revocable, pseudonym
 from prefs.ports import Buried, Once
 from prefs.store.engines import Outcome
 from prefs.store.statements import Among, insert_new
-from prefs.store.tables import ERASURE, GUEST, IDEMPOTENCY, LIVE, STAY, Row
+from prefs.store.tables import ERASURE, GUEST, IDEMPOTENCY, LIVE, REVOCATION, STAY, Row
 
 _LOCK = select(GUEST.c.id).where(GUEST.c.id == bindparam("of")).with_for_update()
 _STAYS = select(STAY.c.id).where(STAY.c.guest_id == bindparam("of")).order_by(STAY.c.id).with_for_update()
 _DROP_LIVE = delete(LIVE).where(Among(LIVE.c.stay_id, "stays"))
 _DROP_GUEST = delete(GUEST).where(GUEST.c.id == bindparam("of"))
 _DROP_OWN_ANSWERS = delete(IDEMPOTENCY).where(IDEMPOTENCY.c.caller == bindparam("of"))
+# Kept, so that what was taken back stays taken back; without the name.
+_RENAME_REVOKED = (
+    update(REVOCATION)
+    .where(REVOCATION.c.kind == Revocable.SUBJECT.value, REVOCATION.c.value == bindparam("of"))
+    .values(value=bindparam("pseudonym"))
+)
 _REPEATED = select(IDEMPOTENCY.c.fingerprint).where(
     IDEMPOTENCY.c.caller == bindparam("of_caller"),
     IDEMPOTENCY.c.key == bindparam("of_key"),
@@ -54,6 +61,8 @@ def erase(connection: Connection, guest: str, tombstone: Tombstone, once: Once |
     for table in tables_of_a_guest():
         places[table.name] = connection.execute(_drop(table), {"of": guest}).rowcount
     places[IDEMPOTENCY.name] += connection.execute(_DROP_OWN_ANSWERS, {"of": f"guest:{guest}"}).rowcount
+    renamed = {"of": guest, "pseudonym": pseudonym(guest)}
+    places[REVOCATION.name] = connection.execute(_RENAME_REVOKED, renamed).rowcount
     places[GUEST.name] = connection.execute(_DROP_GUEST, {"of": guest}).rowcount
     placed = Tombstone(tombstone.digest, tombstone.at, tombstone.receipt, places, tombstone.request)
     bury(connection, (placed,))

@@ -67,7 +67,8 @@ class MemoryStore:
         self._properties: dict[str, Record] = {}
         self._extensions: dict[str, Record] = {}
         self._extension_version = 0
-        self.credentials: Credentials = MemoryCredentials()
+        self._credentials = MemoryCredentials()
+        self.credentials: Credentials = self._credentials
         self._tombstones: dict[str, Tombstone] = {}
 
     # ------------------------------------------------------------ guests
@@ -177,6 +178,7 @@ class MemoryStore:
                 "entry": len(document.entries),
                 "consent": len(document.consents),
                 "change": len(kept.changes),
+                "revocation": self._credentials.rename(guest),
                 "guest": 1,
             }
             placed = replace(tombstone, places=places)

@@ -1,10 +1,11 @@
 """What `Credentials` promises, in the plainest form for the memory store: it forgets everything with the process."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from prefs.core.enrolment import Credential, Decide, Kind
-from prefs.core.revocations import Revocable, Revocation
+from prefs.core.revocations import Revocable, Revocation, pseudonym
 
 
 class MemoryCredentials:
@@ -36,6 +37,14 @@ class MemoryCredentials:
     async def revoke(self, entries: Sequence[Revocation], now: datetime) -> None:
         self._revoked = {name: entry for name, entry in self._revoked.items() if entry.until > now}
         self._revoked |= {(entry.kind, entry.value): entry for entry in entries}
+
+    def rename(self, subject: str) -> int:
+        """A subject was erased: what was revoked stays so, without the name."""
+        entry = self._revoked.pop((Revocable.SUBJECT, subject), None)
+        if entry is None:
+            return 0
+        self._revoked[Revocable.SUBJECT, pseudonym(subject)] = replace(entry, value=pseudonym(subject))
+        return 1
 
     async def revocations(self, now: datetime) -> list[Revocation]:
         return [entry for entry in self._revoked.values() if entry.until > now]

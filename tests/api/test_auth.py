@@ -197,6 +197,15 @@ def test_remembering_ends_with_the_token_and_after_a_minute() -> None:
         assert known.checked == expected, seconds
 
 
+def test_nobody_stays_remembered_whose_token_has_to_be_looked_at_anew() -> None:
+    known, token = CountingVerifier([KEY], "issuer", "audience"), signed(CLAIMS)
+    known.verify(token, START)
+    known.tidy(START + timedelta(seconds=59))
+    assert known.known(token.encode(), START.timestamp()) is not None
+    known.tidy(START + timedelta(seconds=60))
+    assert known.known(token.encode(), START.timestamp()) is None
+
+
 def test_no_more_tokens_are_remembered_than_the_limit() -> None:
     known = CountingVerifier([KEY], "issuer", "audience", remembered_max=2)
     tokens = [signed(CLAIMS | {"sub": f"staff-{number}"}) for number in range(3)]

@@ -8,11 +8,16 @@ from datetime import timedelta
 import pytest
 
 from prefs.bootstrap import SystemClock
+from prefs.core.erasure import Tombstone
 from prefs.core.errors import LedgerUnavailable
 from prefs.ledger import checkpoints
 from prefs.ledger.checkpoints import Slot, chains_in, lines_of, segments_of
 from prefs.ledger.pruning import prune
+from prefs.services.tombstones import Tombstones
+from prefs.signing.receipts import SigningKeys
 from prefs.store.ledger_rows import SqlLedgerRows, beside
+from prefs.store.memory import MemoryStore
+from prefs.store.second_place import NoSecondPlace
 from tests.ledger.desk import KEYS, Desk, access
 
 
@@ -126,6 +131,20 @@ async def test_a_guest_who_was_forgotten_leaves_records_of_nobody(desk: Desk) ->
     assert (await desk.verify()).faults == []
     shown = {one.access.guest for one in await ledger.listed(20)}
     assert "gst_b" in shown and "gst_a" not in shown
+
+
+async def test_no_process_remembers_the_pseudonym_of_who_was_erased(desk: Desk) -> None:
+    ledger, other = desk.ledger(), desk.ledger()
+    await ledger.append([access(1, "gst_a"), access(2, "gst_b")])
+    await other.append([access(3, "gst_a"), access(4, "gst_b")])
+    assert sorted(other.held()) == ["gst_a", "gst_b"]
+    await ledger.pseudonymise("gst_a")
+    assert list(ledger.held()) == ["gst_b"]
+    clock, signer = SystemClock(), SigningKeys.make()
+    store = MemoryStore(clock)
+    await store.bury([Tombstone(signer.digest("gst_a"), clock.now(), "rcp_1")])
+    await Tombstones(store, clock, signer, NoSecondPlace(), other).sweep()
+    assert list(other.held()) == ["gst_b"]
 
 
 async def test_pruning_takes_the_oldest_and_leaves_a_chain_that_verifies(desk: Desk) -> None:

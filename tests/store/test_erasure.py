@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pysqlite3.dbapi2 as pysqlite
@@ -12,6 +13,7 @@ from sqlalchemy import text
 from prefs.core.entries import Identifier
 from prefs.core.erasure import Tombstone, digest_of
 from prefs.core.errors import NotFound, PrefsError, StoreUnavailable
+from prefs.core.revocations import KEPT, Revocable, Revocation, Revoked, TokenFacts
 from prefs.ports import Lodging, Lookup, Once, Store
 from prefs.store.engines import Outcome, parse
 from prefs.store.erasure import tables_of_a_guest
@@ -42,6 +44,23 @@ async def test_an_erased_guest_is_not_there_and_has_a_tombstone(store: Store) ->
     again = await store.erase(guest, tombstone(guest, "rcp_2"))
     assert again is not None and not again.fresh and again.tombstone.receipt == "rcp_1"
     assert await store.erase("gst_" + "7" * 32, tombstone("gst_" + "7" * 32)) is None
+
+
+async def test_what_was_revoked_of_the_erased_stays_revoked_and_names_nobody(store: Store) -> None:
+    guest = await samples.born(store)
+    of_guest, of_other = (Revocation(Revocable.SUBJECT, who, NOW, NOW + KEPT) for who in (guest, "somebody"))
+    await store.credentials.revoke([of_guest, of_other], NOW)
+
+    buried = await store.erase(guest, tombstone(guest))
+
+    assert buried is not None and buried.tombstone.places["revocation"] == 1
+    left = await store.credentials.revocations(NOW)
+    assert len(left) == 2 and guest not in repr(left)
+    held, moment = TokenFacts("jti", guest, "", "", 0.0), NOW.timestamp()
+    assert Revoked(left).refuses(held)
+    assert Revoked(left).refuses(replace(held, subject="somebody"))
+    assert not Revoked(left).refuses(replace(held, subject="gst_" + "7" * 32))
+    assert not Revoked(left).refuses(replace(held, issued_at=moment + 1))
 
 
 async def test_tombstones_are_listed_buried_and_signed(store: Store) -> None:
