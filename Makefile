@@ -1,6 +1,6 @@
 # Two commands matter: `make run` and `make test`. Both work in a bare clone and set up what they need in .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test prove prove-durable prove-faults load bench profile image-test lock sbom openapi format clean
+.PHONY: help setup run check test prove prove-durable prove-faults load bench profile image-test lock sbom openapi sdk-models format clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8080
@@ -28,6 +28,7 @@ check: setup ## Lint, types, layers and the rules of the house; under a minute
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	cd clients/python/src && ../../../$(BIN)/lint-imports --config ../pyproject.toml
 	$(BIN)/python -m pytest -q tests/test_house.py
 
 test: setup ## Run the whole suite against real PostgreSQL and Valkey that it starts itself
@@ -63,6 +64,9 @@ sbom: setup ## Write a bill of materials (CycloneDX) of what the service is made
 
 openapi: setup ## Write clients/openapi.json anew
 	$(BIN)/guestprefs openapi --out clients/openapi.json
+
+sdk-models: setup ## Write the models of the Python client anew from clients/openapi.json
+	$(BIN)/python clients/python/generate.py
 
 format: setup ## Put the code in its form
 	$(BIN)/ruff check --fix .

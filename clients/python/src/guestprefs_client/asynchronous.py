@@ -1,0 +1,247 @@
+"""The client for asynchronous code, on asyncio or trio. Tasks of one loop may share one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import anyio.to_thread
+import httpx2
+
+from guestprefs_client.core import questions
+from guestprefs_client.core.effects import (
+    Credential,
+    Effect,
+    Flow,
+    Local,
+    Pause,
+    Response,
+    Send,
+    Turn,
+    Unreached,
+)
+from guestprefs_client.core.kept import Preferences
+from guestprefs_client.core.outbox import DeadLetter, Entry, Flushed
+from guestprefs_client.core.writing import Change, Edit
+from guestprefs_client.errors import Unreachable
+from guestprefs_client.models import Catalogue, Guest
+from guestprefs_client.models import Change as HistoryChange
+from guestprefs_client.ports import AsyncTokenSource
+from guestprefs_client.surface import Surface
+
+PAGE = 50
+
+
+class AsyncGuestPrefs(Surface):
+    """`async with AsyncGuestPrefs("https://prefs.example", token) as client: await client.get(guest)`"""
+
+    def __init__(
+        self,
+        base_url: str,
+        token: AsyncTokenSource | None = None,
+        *,
+        http: httpx2.AsyncClient | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(base_url, token, **options)
+        self._own_http = http is None
+        self._http = http or httpx2.AsyncClient(follow_redirects=False)
+        self._turn = anyio.Lock()
+
+    # ---- preferences ----
+
+    async def get(
+        self,
+        guest: str,
+        *,
+        property: str | None = None,
+        stay: str | None = None,
+        keys: Iterable[str] | None = None,
+        at: datetime | None = None,
+        trip: str | None = None,
+        party: str | None = None,
+        explain: bool = False,
+        max_age: float = 0.0,
+    ) -> Preferences:
+        """What applies for a guest. While the server is away: the last known, with `meta.stale`.
+
+        An answer at most `max_age` seconds old will do without asking, unless this client knows of a newer version.
+        """
+        asked = questions.question(guest, property, stay, keys, at, trip, party, explain)
+        return await self._run(self._engine.get(asked, max_age))
+
+    async def edit(
+        self,
+        guest: str,
+        patch: Mapping[str, Any],
+        *,
+        scope: str = "profile",
+        property: str | None = None,
+        provenance: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Edit:
+        """Set keys (None removes one). With an outbox the edit is kept, and `queued`, while the server is away."""
+        more = {"property": property, "provenance": provenance, "idempotency_key": idempotency_key}
+        return await self._run(self._engine.edit(self._engine.entry(guest, patch, scope, **more)))
+
+    async def update(
+        self,
+        guest: str,
+        change: Change,
+        *,
+        scope: str = "profile",
+        property: str | None = None,
+        stay: str | None = None,
+        keys: Iterable[str] | None = None,
+        exact: bool = False,
+    ) -> Edit | None:
+        """Read, let `change` say what to write, write it; when one of its keys changed meanwhile, ask it again."""
+        asked = questions.question(guest, property, stay, keys)
+        entry = self._engine.entry(guest, {}, scope, property=property)
+        return await self._run(self._engine.update(asked, change, entry, exact=exact))
+
+    async def prefetch(
+        self, guests: Iterable[str], *, property: str, keys: Iterable[str] | None = None
+    ) -> list[Preferences]:
+        """Answers for many guests at once, remembered for later; guests that cannot be seen are left out."""
+        return await self._run(self._engine.prefetch(guests, property, keys))
+
+    async def history(self, guest: str) -> AsyncIterator[HistoryChange]:
+        """Every change, newest first, asked for page by page."""
+        cursor: str | None = None
+        while True:
+            page = await self._run(self._engine.history(guest, cursor, PAGE))
+            for change in page.changes:
+                yield change
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def revert(self, guest: str, version: int) -> Edit:
+        """Undo what made this version, as a new version."""
+        return await self._run(self._engine.revert(guest, version))
+
+    # ---- guests and the rest ----
+
+    async def guest(self, guest: str) -> Guest:
+        """The whole document: identifiers, consents, entries by scope."""
+        return await self._run(self._engine.guest(guest))
+
+    async def find_guest(self, system: str, id: str) -> Guest:
+        """The guest whom another system knows by this identifier."""
+        return await self._run(self._engine.find_guest(system, id))
+
+    async def create_guest(self, display_name: str = "", identifiers: Iterable[Mapping[str, str]] = ()) -> Guest:
+        return await self._run(self._engine.create_guest(display_name, identifiers))
+
+    async def catalogue(self) -> Catalogue:
+        """Every key with its type, unit, range and labels."""
+        return await self._run(self._engine.catalogue())
+
+    async def call(self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Any = None) -> Any:
+        """Any other call of the API, with the same tries, token and errors; what comes back is the JSON."""
+        told = await self._run(self._engine.any_call(method, path, params or {}, body))
+        return json.loads(told) if told else None
+
+    # ---- what waits, and what is remembered ----
+
+    async def flush(self, guest: str | None = None) -> Flushed:
+        """Send waiting edits now."""
+        return await self._run(self._engine.flush(guest))
+
+    async def waiting(self, guest: str | None = None) -> Sequence[Entry]:
+        """Edits that the server has not answered."""
+        return await self._run(self._engine.waiting(guest))
+
+    async def given_up(self, guest: str | None = None) -> Sequence[DeadLetter]:
+        """Edits that came late and were refused, or lost against somebody else's."""
+        return await self._run(self._engine.given_up(guest))
+
+    async def discard(self, letter: DeadLetter) -> None:
+        await self._run(self._engine.discard(letter))
+
+    async def wipe(self, guest: str | None = None) -> None:
+        """Erase every local trace of a guest, or of everybody."""
+        await self._run(self._engine.wipe(guest))
+
+    # ---- doing what flows ask for ----
+
+    async def _run[T](self, flow: Flow[T]) -> T:
+        heard: Any = None
+        failed: BaseException | None = None
+        while True:
+            try:
+                effect = flow.throw(failed) if failed else flow.send(heard)
+            except StopIteration as ended:
+                return ended.value  # type: ignore[no-any-return]
+            heard, failed = None, None
+            try:
+                heard = await self._do(effect)
+            except Exception as error:  # noqa: BLE001 - the flow decides; what it does not catch comes out again
+                failed = error
+
+    async def _do(self, effect: Effect) -> Any:
+        match effect:
+            case Send():
+                return await self._send(effect)
+            case Pause(seconds):
+                await self._options.clock.sleep_async(seconds)
+            case Local(call):
+                return await anyio.to_thread.run_sync(call) if self._store.blocking else call()
+            case Credential():
+                return await self._credential()
+            case Turn(flow):
+                async with self._turn:
+                    return await self._run(flow)
+
+    async def _credential(self) -> str | None:
+        source = self._token_source
+        try:
+            token = source() if callable(source) else source
+            told: str | None = await token if isinstance(token, Awaitable) else token
+            return told
+        except (OSError, httpx2.TransportError) as error:
+            raise Unreachable(f"no token: {error}") from error
+
+    async def _send(self, effect: Send) -> Response | Unreached:
+        asked = effect.request
+        timeout = httpx2.Timeout(effect.total_s, connect=min(effect.connect_s, effect.total_s))
+        try:
+            with anyio.fail_after(effect.total_s):
+                response = await self._http.request(
+                    asked.method,
+                    self._base_url + asked.path,
+                    params=list(asked.params),
+                    headers=dict(asked.headers),
+                    content=asked.body,
+                    timeout=timeout,
+                )
+            return Response(response.status_code, _lower(response.headers), response.content)
+        except TimeoutError:
+            return Unreached(f"no whole answer within {effect.total_s:g} s", timed_out=True)
+        except httpx2.TimeoutException as error:
+            return Unreached(f"{type(error).__name__}: {error}", timed_out=True)
+        except httpx2.TransportError as error:
+            return Unreached(f"{type(error).__name__}: {error}")
+
+    async def close(self) -> None:
+        self._engine.connection.close()
+        if self._own_http:
+            await self._http.aclose()
+        self._store.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _lower(headers: httpx2.Headers) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

@@ -1,0 +1,240 @@
+"""The client for plain code. Threads may share one."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from guestprefs_client.core import questions
+from guestprefs_client.core.effects import (
+    Credential,
+    Effect,
+    Flow,
+    Local,
+    Pause,
+    Response,
+    Send,
+    Turn,
+    Unreached,
+)
+from guestprefs_client.core.kept import Preferences
+from guestprefs_client.core.outbox import DeadLetter, Entry, Flushed
+from guestprefs_client.core.writing import Change, Edit
+from guestprefs_client.errors import Unreachable
+from guestprefs_client.models import Catalogue, Guest
+from guestprefs_client.models import Change as HistoryChange
+from guestprefs_client.ports import TokenSource
+from guestprefs_client.surface import Surface
+
+PAGE = 50
+
+
+class GuestPrefs(Surface):
+    """`with GuestPrefs("https://prefs.example", token) as client: client.get(guest)`"""
+
+    def __init__(
+        self, base_url: str, token: TokenSource | None = None, *, http: httpx2.Client | None = None, **options: Any
+    ) -> None:
+        super().__init__(base_url, token, **options)
+        self._own_http = http is None
+        self._http = http or httpx2.Client(follow_redirects=False)
+        self._turn = threading.RLock()
+
+    # ---- preferences ----
+
+    def get(
+        self,
+        guest: str,
+        *,
+        property: str | None = None,
+        stay: str | None = None,
+        keys: Iterable[str] | None = None,
+        at: datetime | None = None,
+        trip: str | None = None,
+        party: str | None = None,
+        explain: bool = False,
+        max_age: float = 0.0,
+    ) -> Preferences:
+        """What applies for a guest. While the server is away: the last known, with `meta.stale`.
+
+        An answer at most `max_age` seconds old will do without asking, unless this client knows of a newer version.
+        """
+        asked = questions.question(guest, property, stay, keys, at, trip, party, explain)
+        return self._run(self._engine.get(asked, max_age))
+
+    def edit(
+        self,
+        guest: str,
+        patch: Mapping[str, Any],
+        *,
+        scope: str = "profile",
+        property: str | None = None,
+        provenance: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Edit:
+        """Set keys (None removes one). With an outbox the edit is kept, and `queued`, while the server is away."""
+        more = {"property": property, "provenance": provenance, "idempotency_key": idempotency_key}
+        return self._run(self._engine.edit(self._engine.entry(guest, patch, scope, **more)))
+
+    def update(
+        self,
+        guest: str,
+        change: Change,
+        *,
+        scope: str = "profile",
+        property: str | None = None,
+        stay: str | None = None,
+        keys: Iterable[str] | None = None,
+        exact: bool = False,
+    ) -> Edit | None:
+        """Read, let `change` say what to write, write it; when one of its keys changed meanwhile, ask it again."""
+        asked = questions.question(guest, property, stay, keys)
+        entry = self._engine.entry(guest, {}, scope, property=property)
+        return self._run(self._engine.update(asked, change, entry, exact=exact))
+
+    def prefetch(self, guests: Iterable[str], *, property: str, keys: Iterable[str] | None = None) -> list[Preferences]:
+        """Answers for many guests at once, remembered for later; guests that cannot be seen are left out."""
+        return self._run(self._engine.prefetch(guests, property, keys))
+
+    def history(self, guest: str) -> Iterator[HistoryChange]:
+        """Every change, newest first, asked for page by page."""
+        cursor: str | None = None
+        while True:
+            page = self._run(self._engine.history(guest, cursor, PAGE))
+            yield from page.changes
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def revert(self, guest: str, version: int) -> Edit:
+        """Undo what made this version, as a new version."""
+        return self._run(self._engine.revert(guest, version))
+
+    # ---- guests and the rest ----
+
+    def guest(self, guest: str) -> Guest:
+        """The whole document: identifiers, consents, entries by scope."""
+        return self._run(self._engine.guest(guest))
+
+    def find_guest(self, system: str, id: str) -> Guest:
+        """The guest whom another system knows by this identifier."""
+        return self._run(self._engine.find_guest(system, id))
+
+    def create_guest(self, display_name: str = "", identifiers: Iterable[Mapping[str, str]] = ()) -> Guest:
+        return self._run(self._engine.create_guest(display_name, identifiers))
+
+    def catalogue(self) -> Catalogue:
+        """Every key with its type, unit, range and labels."""
+        return self._run(self._engine.catalogue())
+
+    def call(self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Any = None) -> Any:
+        """Any other call of the API, with the same tries, token and errors; what comes back is the JSON."""
+        told = self._run(self._engine.any_call(method, path, params or {}, body))
+        return json.loads(told) if told else None
+
+    # ---- what waits, and what is remembered ----
+
+    def flush(self, guest: str | None = None) -> Flushed:
+        """Send waiting edits now."""
+        return self._run(self._engine.flush(guest))
+
+    def waiting(self, guest: str | None = None) -> Sequence[Entry]:
+        """Edits that the server has not answered."""
+        return self._run(self._engine.waiting(guest))
+
+    def given_up(self, guest: str | None = None) -> Sequence[DeadLetter]:
+        """Edits that came late and were refused, or lost against somebody else's."""
+        return self._run(self._engine.given_up(guest))
+
+    def discard(self, letter: DeadLetter) -> None:
+        self._run(self._engine.discard(letter))
+
+    def wipe(self, guest: str | None = None) -> None:
+        """Erase every local trace of a guest, or of everybody."""
+        self._run(self._engine.wipe(guest))
+
+    # ---- doing what flows ask for ----
+
+    def _run[T](self, flow: Flow[T]) -> T:
+        heard: Any = None
+        failed: BaseException | None = None
+        while True:
+            try:
+                effect = flow.throw(failed) if failed else flow.send(heard)
+            except StopIteration as ended:
+                return ended.value  # type: ignore[no-any-return]
+            heard, failed = None, None
+            try:
+                heard = self._do(effect)
+            except Exception as error:  # noqa: BLE001 - the flow decides; what it does not catch comes out again
+                failed = error
+
+    def _do(self, effect: Effect) -> Any:
+        match effect:
+            case Send():
+                return self._send(effect)
+            case Pause(seconds):
+                self._options.clock.sleep(seconds)
+            case Local(call):
+                return call()
+            case Credential():
+                return self._credential()
+            case Turn(flow):
+                with self._turn:
+                    return self._run(flow)
+
+    def _credential(self) -> str | None:
+        source = self._token_source
+        try:
+            token: str | None = source() if callable(source) else source
+            return token
+        except (OSError, httpx2.TransportError) as error:
+            raise Unreachable(f"no token: {error}") from error
+
+    def _send(self, effect: Send) -> Response | Unreached:
+        asked, clock = effect.request, self._options.clock
+        until = clock.elapsed() + effect.total_s
+        timeout = httpx2.Timeout(effect.total_s, connect=min(effect.connect_s, effect.total_s))
+        try:
+            with self._http.stream(
+                asked.method,
+                self._base_url + asked.path,
+                params=list(asked.params),
+                headers=dict(asked.headers),
+                content=asked.body,
+                timeout=timeout,
+            ) as response:
+                body = bytearray()
+                for part in response.iter_bytes():
+                    body += part
+                    if clock.elapsed() > until:
+                        return Unreached(f"no whole answer within {effect.total_s:g} s", timed_out=True)
+                return Response(response.status_code, _lower(response.headers), bytes(body))
+        except httpx2.TimeoutException as error:
+            return Unreached(f"{type(error).__name__}: {error}", timed_out=True)
+        except httpx2.TransportError as error:
+            return Unreached(f"{type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        self._engine.connection.close()
+        if self._own_http:
+            self._http.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _lower(headers: httpx2.Headers) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

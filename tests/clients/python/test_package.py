@@ -1,0 +1,147 @@
+"""What of the Python SDK is made, promised or shipped: models, error tree, layers, wheel, snippets of its page."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import guestprefs_client
+import pytest
+from guestprefs_client import GuestPrefsError, errors
+from guestprefs_client.core.engine import AGENT
+
+from tests.test_house import misdrawn
+
+ROOT = Path(__file__).resolve().parents[3]
+HOME = ROOT / "clients" / "python"
+SOURCE = HOME / "src"
+PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", HOME / "generate.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_models_are_what_the_document_says() -> None:
+    made = generator()
+    document = (ROOT / "clients" / "openapi.json").read_text(encoding="utf-8")
+    kept = (SOURCE / "guestprefs_client" / "models.py").read_text(encoding="utf-8")
+    assert made.written(document) == kept, "run make sdk-models"
+    changed = json.loads(document)
+    changed["components"]["schemas"]["Edited"]["properties"]["mood"] = {"type": "string"}
+    assert made.written(json.dumps(changed)) != kept
+
+
+def test_the_error_tree_is_drawn_as_it_is() -> None:
+    assert misdrawn(errors.__doc__ or "", GuestPrefsError) == []
+
+
+def test_every_error_is_exported() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GuestPrefsError)]
+    assert [kind.__name__ for kind in kinds if kind.__name__ not in guestprefs_client.__all__] == []
+
+
+def test_one_version_is_told_everywhere() -> None:
+    assert AGENT.endswith("/" + PROJECT["project"]["version"])
+
+
+# ---- layers ----
+
+
+PLANTED = [
+    ("client: every file has a floor", "utils.py", '"""Nothing."""\n'),
+    ("client: every file has a floor", "ports.py", "import guestprefs_client.sync\n"),
+    ("The client stands alone", "sync.py", "import prefs.core.units\n"),
+    ("The client stands alone", "core/kept.py", "import api.errors\n"),
+    ("The core of the client does nothing itself", "core/wire.py", "import time\n"),
+    ("The core of the client does nothing itself", "core/memory.py", "import sqlite3\n"),
+]
+
+
+def broken(folder: Path) -> set[str]:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--config", str(folder / "pyproject.toml")]
+    command += ["--cache-dir", str(folder / "cache")]
+    environ = {**os.environ, "PYTHONPATH": str(folder / "src")}
+    done = subprocess.run(command, cwd=folder / "src", env=environ, capture_output=True, text=True, check=False)
+    assert "Contracts: " in done.stdout, done.stdout + done.stderr
+    return set(re.findall(r"^(.*\S) BROKEN", done.stdout, re.M))
+
+
+def test_the_contracts_of_the_layers_speak(tmp_path: Path) -> None:
+    shutil.copytree(HOME, tmp_path / "python", ignore=shutil.ignore_patterns("__pycache__"))
+    folder = tmp_path / "python"
+    assert broken(folder) == set()
+    for contract, name, text in PLANTED:
+        place = folder / "src" / "guestprefs_client" / name
+        before = place.read_text(encoding="utf-8") if place.exists() else None
+        place.write_text((before or "") + "\n" + text, encoding="utf-8")
+        assert contract in broken(folder), (contract, name)
+        if before is None:
+            place.unlink()
+        else:
+            place.write_text(before, encoding="utf-8")
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    assert {contract for contract, _, _ in PLANTED} == {one["name"] for one in contracts}
+
+
+# ---- the wheel ----
+
+
+def test_the_wheel_holds_the_package_and_its_types(tmp_path: Path) -> None:
+    shutil.copytree(HOME, tmp_path / "python", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path / "dist")]
+    done = subprocess.run(command, cwd=tmp_path / "python", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = (tmp_path / "dist").iterdir()
+    assert wheel.name.startswith("guestprefs_client-") and wheel.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        names = set(packed.namelist())
+        metadata = next(name for name in names if name.endswith("/METADATA"))
+        text = packed.read(metadata).decode()
+    expected = {str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*") if path.suffix in (".py", ".typed")}
+    assert expected <= names and "guestprefs_client/py.typed" in names
+    assert not [name for name in names if name.startswith(("tests/", "api/", "prefs/"))]
+    wanted = re.findall(r"^Requires-Dist: (\S+?)>=", text, re.M)
+    assert sorted(wanted) == ["anyio", "httpx2", "pydantic"]
+    assert "# guestprefs-client" in text
+
+
+def test_what_it_needs_is_all_it_imports() -> None:
+    found = set()
+    for path in SOURCE.rglob("*.py"):
+        found |= set(re.findall(r"^(?:import|from) (\w+)", path.read_text(encoding="utf-8"), re.M))
+    foreign = found - set(sys.stdlib_module_names) - {"guestprefs_client"}
+    assert foreign == {"anyio", "httpx2", "pydantic"}
+
+
+# ---- the page ----
+
+
+SNIPPETS = re.findall(r"^```python\n(.*?)^```", (HOME / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+def test_a_snippet_of_the_page_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands, in a folder of its own; what it asserts is asserted."""
+    monkeypatch.chdir(tmp_path)
+    code = compile(SNIPPETS[number], f"README.md snippet {number + 1}", "exec")
+    exec(code, {"__name__": "__main__"})
+
+
+def test_the_page_has_a_snippet_for_every_task() -> None:
+    assert len(SNIPPETS) >= 6
+    assert all("assert" in snippet for snippet in SNIPPETS)
+    assert all(len([line for line in snippet.splitlines() if line.strip()]) < 30 for snippet in SNIPPETS)
