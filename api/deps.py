@@ -149,13 +149,14 @@ def proof_of(request: Request) -> Proof:
 
 def address_of(request: Request) -> str:
     """The address that a client asked, without its query, as it has to name it itself."""
-    return base_of(request) + request.url.path
+    # Never by `request.url`: the standard library remembers addresses that it took apart, and people are named in them.
+    return base_of(request) + str(request.scope["path"])
 
 
 def base_of(request: Request) -> str:
     """Where the service is reached: as it was told, else as the request says."""
     told: str = request.app.state.public_url
-    return told or f"{request.url.scheme}://{request.headers.get('host', '')}"
+    return told or f"{request.scope['scheme']}://{request.headers.get('host', '')}"
 
 
 async def get_language(request: Request) -> str:
@@ -171,7 +172,7 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
 
 async def refuse_unknown_parameters(request: Request) -> None:
     """A misspelt parameter must not quietly widen an answer; one given twice has no meaning here."""
-    if not request.url.query:
+    if not request.scope["query_string"]:
         return
     known = set(_query_names(request.scope["route"].dependant))
     times = Counter(name for name, _ in request.query_params.multi_items())  # in one pass, however many there are

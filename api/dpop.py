@@ -9,6 +9,7 @@ cannot remember any more, it refuses rather than forget.
 import base64
 import binascii
 import hashlib
+import inspect
 import json
 from collections import OrderedDict
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ PROOF_BYTES_MAX = 4096
 WINDOW_SECONDS = 60  # how old a proof may be, and how far ahead a device's clock
 SEEN_MAX = 100_000  # proofs; about 15 MB
 ID_LENGTH_MAX = 200
+_split = inspect.unwrap(urlsplit)  # which would remember the addresses of many requests
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -107,7 +109,7 @@ def _same(address: object) -> str:
     if not isinstance(address, str):
         return ""
     try:
-        parts = urlsplit(address)
+        parts = _split(address)
     except ValueError:
         return ""
     scheme, host = parts.scheme.lower(), parts.netloc.lower()
