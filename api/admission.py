@@ -36,8 +36,9 @@ LOOK_S = 0.001  # between two looks at how busy it is
 LATE_S = 0.002  # beyond this, it is busy
 BUSY = 0.7  # and so it is in overload while this share of its time is taken
 BUSY_S = 0.02  # lately
-WAIT_S = 0.2  # how long a request may queue
-BURST = 128  # how many may, when nobody was refused for a while
+BURST_WAIT_S = 1.0  # how long a request may queue, when nobody was refused for a while
+WAIT_S = 0.2  # and how long in overload
+BURST = 128  # how many may
 QUEUE = 16  # and how many in overload: what one core does in a tenth of that
 OVERLOAD_S = 1.0  # how long after a refusal nothing is taken for a burst
 STUCK_S = 0.1  # without one place coming back
@@ -200,10 +201,11 @@ class Admission:
     def _send_away(self) -> None:
         """Refuse those who have waited too long, whenever someone comes or goes."""
         now = self._clock()
+        patience = WAIT_S if self._is_overload(now) else BURST_WAIT_S
         while self._queue:
             since, turn = self._queue[0]
             if not turn.done():
-                if now - since <= WAIT_S:
+                if now - since <= patience:
                     return
                 turn.set_result(None)
                 self._in_vain(now)

@@ -95,6 +95,7 @@ def _make(folder: Path, engine: str, size: int) -> None:
         template = guests.first_guest(house)
         making.end(house)
         guests.load_alone(house, template, size)
+        os.sync()  # or the disk would still be busy with it while others are measured
     finally:
         making.close()
 

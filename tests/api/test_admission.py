@@ -15,6 +15,7 @@ from api.admission import (
     AT_ONCE,
     AT_ONCE_MAX,
     BURST,
+    BURST_WAIT_S,
     BUSY_S,
     LATE_S,
     LOOK_S,
@@ -144,11 +145,11 @@ async def test_a_burst_may_wait_a_while_and_no_longer() -> None:
     work = Work(at_once=1)
     await work.ask()
     early, other = await work.ask(), await work.ask()
-    work.pass_by(WAIT_S * 0.9)
+    work.pass_by(BURST_WAIT_S * 0.9)
     await work.end_one()
     assert (status(early), status(other)) == (None, None)
     assert len(work.under_way) == 1, "the early one has the place"
-    work.pass_by(WAIT_S * 0.2)
+    work.pass_by(BURST_WAIT_S * 0.2)
     late = await work.ask()
     await work.end_one()
     assert (status(early), status(other), status(late)) == (200, 503, None)
@@ -159,7 +160,7 @@ async def overloaded(work: Work) -> None:
     """Somebody waited in vain; nobody waits, and every place is taken."""
     await work.ask()
     await work.ask()
-    work.pass_by(WAIT_S * 1.1)
+    work.pass_by(BURST_WAIT_S * 1.1)
     await work.look(busy=True)
     assert work.looks == [], "nobody waits: nobody looks"
 
@@ -186,7 +187,7 @@ async def test_what_waits_in_vain_for_something_else_is_no_overload() -> None:
     work = Work(at_once=1)
     await work.ask()
     waited = await work.ask()
-    work.pass_by(WAIT_S * 1.1)
+    work.pass_by(BURST_WAIT_S * 1.1)
     work.admission._moved_at = work.now
     await work.look()
     assert status(waited) == 503
