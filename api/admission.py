@@ -36,8 +36,8 @@ LOOK_S = 0.001  # between two looks at how busy it is
 LATE_S = 0.002  # beyond this, it is busy
 BUSY = 0.7  # and so it is in overload while this share of its time is taken
 BUSY_S = 0.02  # lately
-BURST_WAIT_S = 1.0  # how long a request may queue, when nobody was refused for a while
-WAIT_S = 0.2  # and how long in overload
+BURST_WAIT_S = 1.0  # how long a request may queue that came when nobody was refused for a while
+WAIT_S = 0.2  # and how long one that came in overload
 BURST = 128  # how many may
 QUEUE = 16  # and how many in overload: what one core does in a tenth of that
 OVERLOAD_S = 1.0  # how long after a refusal nothing is taken for a burst
@@ -117,7 +117,7 @@ class Admission:
             return self._take()
         now = self._clock()
         turn: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._queue.append((now, turn))
+        self._queue.append((now + (WAIT_S if self._is_overload(now) else BURST_WAIT_S), turn))
         self._look_again()
         try:
             place = await turn
@@ -201,11 +201,10 @@ class Admission:
     def _send_away(self) -> None:
         """Refuse those who have waited too long, whenever someone comes or goes."""
         now = self._clock()
-        patience = WAIT_S if self._is_overload(now) else BURST_WAIT_S
         while self._queue:
-            since, turn = self._queue[0]
+            until, turn = self._queue[0]
             if not turn.done():
-                if now - since <= patience:
+                if now <= until:
                     return
                 turn.set_result(None)
                 self._in_vain(now)
