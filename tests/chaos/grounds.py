@@ -42,8 +42,10 @@ class Grounds:
         environ: Mapping[str, str] | None = None,
         workers: int = 1,
         launch: Sequence[str] | None = None,
+        signer: tuple[str, Key] | None = None,
     ) -> None:
-        self.folder = folder
+        """`signer`: the provider of everybody's tokens, by its name and key; else the service itself."""
+        self.folder, self._signer = folder, signer
         self._count, self._workers, self._more, self._launch = guests, workers, environ or {}, launch
         self._stack = ExitStack()
         self.guests: list[str] = []
@@ -75,7 +77,7 @@ class Grounds:
         for words in (("keys",), ("migrate",)):
             done = guestprefs(self.folder, *words, environ=self.environ)
             assert done.returncode == 0, done.stderr
-        self._key: Key = load_keys(self.folder / "data" / "keys.json")[0]
+        self._issuer, self._key = self._signer or ("guestprefs", load_keys(self.folder / "data" / "keys.json")[0])
         words = ("--workers", str(self._workers))
         self.server = Served(self.folder, *words, environ=self.environ, launch=self._launch)
         self._stack.callback(self.server.close)
@@ -105,13 +107,13 @@ class Grounds:
     def _token(self, role: Role, surface: str, subject: str, permissions: Sequence[str] = ()) -> str:
         return mint(
             self._key,
-            issuer="guestprefs",
+            issuer=self._issuer,
             audience="guestprefs",
             subject=subject,
             role=role,
             surface=surface,
             now=SystemClock().now(),
-            lifetime=timedelta(hours=5),
+            lifetime=timedelta(minutes=10) if self._signer else timedelta(hours=5),  # no provider's may last longer
             permissions=permissions,
         )
 
