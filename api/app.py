@@ -180,9 +180,11 @@ def _life(settings: Settings, given: House | None) -> Callable[[Any], Any]:
             settings.oidc_token_seconds,
             house.clock,
         )
-        app.state.verifier = Verifier(keys, settings.issuer, settings.audience, providers=providers)
+        app.state.verifier = Verifier(
+            keys, settings.issuer, settings.audience, providers=providers, counts=house.counts
+        )
         app.state.signer = Signer(keys, settings.issuer, settings.audience)
-        app.state.proofs = Proofs()
+        app.state.proofs = Proofs(counts=house.counts)
         watch = app.state.watch = Watch(providers, house, app.state.verifier)
         await watch.tick()
         tasks = [asyncio.create_task(watch.run())]

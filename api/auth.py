@@ -33,6 +33,7 @@ from prefs.core.access import surfaces_of
 from prefs.core.callers import Caller, Role
 from prefs.core.errors import Unauthenticated, Unavailable
 from prefs.core.revocations import Revoked, TokenFacts
+from prefs.ports import SharedCounts
 
 TOKEN_BYTES_MAX = 8192
 LEEWAY_SECONDS = 30
@@ -62,6 +63,7 @@ class Verifier:
         audience: str,
         remembered_max: int = CACHE_MAX,
         providers: Sequence[Provider] = (),
+        counts: SharedCounts | None = None,
     ) -> None:
         self.own = Issuer(issuer, keys)
         self._issuers = {issuer: self.own} | {provider.issuer.name: provider.issuer for provider in providers}
@@ -70,7 +72,7 @@ class Verifier:
             provider.on_change = self.forget
         self.audience, self._remembered_max = audience, remembered_max
         self._revoked = Revoked()
-        self._proofs = Proofs()
+        self._proofs = Proofs(counts=counts)
         self._remembered: OrderedDict[bytes, Known] = OrderedDict()
         self._bound: OrderedDict[bytes, Known] = OrderedDict()
         self._generation = 0
@@ -115,17 +117,30 @@ class Verifier:
         found = self._bound.get(hashlib.sha256(token).digest())
         return found.caller if found and moment < found.until else None
 
-    def prove(self, token: bytes, proof: Proof, moment: float) -> None:
+    async def prove(self, token: bytes, proof: Proof, moment: float) -> None:
         """Use up the proof of a bound token that is known. Raises Unauthenticated for a wrong or used one."""
         digest = hashlib.sha256(token).digest()
         found = self._bound.get(digest)
         if found is None:
             raise Unauthenticated("The token is not known any more.")
-        self._proofs.check(proof, found.jkt, digest, moment)
+        await self._proofs.use(proof, found.jkt, digest, moment)
 
-    def verify(self, token: str, now: datetime, proof: Proof | None = None, *, proved: bool = False) -> Caller:
-        """The caller of a token; with a proof it must be bound to the proof's key, without one to none. `proved`: that
-        proof was found good for this very request, and is used up."""
+    async def admit(self, token: str, now: datetime, proof: Proof | None, *, proved: bool = False) -> Caller:
+        """The same as `verify`, for whom the processes beside are asked about the proof too. `proved`: that was found
+        good for this very request, and is used up."""
+        found, digest = self._verified(token, now, proof)
+        if proof is not None and not proved:
+            await self._proofs.use(proof, found.jkt, digest, now.timestamp())
+        return found.caller
+
+    def verify(self, token: str, now: datetime, proof: Proof | None = None) -> Caller:
+        """The caller of a token; with a proof it must be bound to the proof's key, without one to none."""
+        found, digest = self._verified(token, now, proof)
+        if proof is not None:
+            self._proofs.check(proof, found.jkt, digest, now.timestamp())
+        return found.caller
+
+    def _verified(self, token: str, now: datetime, proof: Proof | None) -> tuple[Known, bytes]:
         if len(token) > TOKEN_BYTES_MAX:
             raise Unauthenticated("The token is too long.")
         moment = now.timestamp()
@@ -145,9 +160,7 @@ class Verifier:
             if not found.jkt and proof is not None:
                 raise Unauthenticated("The token is not bound to a key: send it with the scheme Bearer.")
             self._remember(digest, found, generation)
-        if proof is not None and not proved:
-            self._proofs.check(proof, found.jkt, digest, moment)
-        return found.caller
+        return found, digest
 
     def _look_at(self, token: str, moment: float) -> Known:
         issuer, claims = self._checked_claims(token)

@@ -130,11 +130,11 @@ async def get_caller(
         proof = proof_of(request)
     proved = PROVED in request.scope
     try:
-        caller = verifier.verify(token, house.clock.now(), proof, proved=proved)
+        caller = await verifier.admit(token, house.clock.now(), proof, proved=proved)
     except Unauthenticated:
         if not await verifier.learn(token):
             raise
-        caller = verifier.verify(token, house.clock.now(), proof, proved=proved)
+        caller = await verifier.admit(token, house.clock.now(), proof, proved=proved)
     request.app.state.allowance.admit(request.scope, caller)
     return caller
 

@@ -1,9 +1,9 @@
 """Proofs of possession (DPoP, RFC 9449): a device shows with each request that it holds the key of its token.
 
 A proof is a small JWT over the method, the address, the token and a moment, good for that moment and once. Used ones
-are remembered by each process for itself, as long as they could be good: whoever replays one to another process of the
-same service within a minute is not found out, and reads what the device reads at that moment anyway. Where a process
-cannot remember any more, it refuses rather than forget.
+are remembered by each process for itself, as long as they could be good, and, where processes share a Redis, by all of
+them together. While Redis is gone, whoever replays one to another process within a minute is not found out, and reads
+what the device reads at that moment anyway. Where a process cannot remember any more, it refuses rather than forget.
 """
 
 import base64
@@ -21,6 +21,7 @@ from joserfc.jwk import Key
 
 from api.keys import algorithm_of, published_key, registry_of
 from prefs.core.errors import Unauthenticated
+from prefs.ports import CountsUnavailable, SharedCounts
 
 PROVED = "guestprefs.proved"  # key of the ASGI scope: the proof of this request was found good already
 PROOF_TYPE = "dpop+jwt"
@@ -29,6 +30,7 @@ WINDOW_SECONDS = 60  # how old a proof may be, and how far ahead a device's cloc
 SEEN_MAX = 100_000  # proofs; about 15 MB
 ID_LENGTH_MAX = 200
 _split = inspect.unwrap(urlsplit)  # which would remember the addresses of many requests
+USED = "The proof was used before."
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -40,16 +42,40 @@ class Proof(NamedTuple):
     address: str
 
 
+class Used(NamedTuple):
+    """A proof that was good: the thumbprint of its key, and the name that no other proof has."""
+
+    thumbprint: str
+    name: bytes
+
+
 class Proofs:
-    """Checks proofs and remembers those that were used. For one thread."""
+    """Checks proofs and remembers those that were used, together with the processes beside. For one thread."""
 
-    def __init__(self, seen_max: int = SEEN_MAX) -> None:
+    def __init__(self, seen_max: int = SEEN_MAX, counts: SharedCounts | None = None) -> None:
         self._seen: OrderedDict[bytes, float] = OrderedDict()
-        self._seen_max = seen_max
+        self._seen_max, self._counts = seen_max, counts
 
-    def check(self, proof: Proof, jkt: str, token_digest: bytes | None, moment: float) -> str:
-        """Raises Unauthenticated unless the proof is good for this request and was never used; the thumbprint of its
-        key, which must be `jkt` where one is given."""
+    async def use(self, proof: Proof, jkt: str, token_digest: bytes | None, moment: float) -> str:
+        """Raises Unauthenticated unless the proof is good for this request and was never used, here or in a process
+        beside; the thumbprint of its key, which must be `jkt` where one is given."""
+        used = self.check(proof, jkt, token_digest, moment)
+        await self.claim(used)
+        return used.thumbprint
+
+    async def claim(self, used: Used) -> None:
+        """Raises Unauthenticated where another process has seen this proof; nothing is known while Redis is gone."""
+        if self._counts is None:
+            return
+        try:
+            claims = await self._counts.add(f"proof:{used.name.hex()}", 1, 2 * WINDOW_SECONDS)
+        except CountsUnavailable:
+            return
+        if claims > 1:
+            raise Unauthenticated(USED)
+
+    def check(self, proof: Proof, jkt: str, token_digest: bytes | None, moment: float) -> Used:
+        """The same as far as this process knows by itself."""
         key, claims = _read(proof.text)
         if claims.get("htm") != proof.method or _same(claims.get("htu")) != _same(proof.address):
             raise Unauthenticated("The proof is for another request (htm and htu).")
@@ -61,20 +87,20 @@ class Proofs:
         thumbprint = key.thumbprint()
         if jkt and thumbprint != jkt:
             raise Unauthenticated("The proof is signed with another key than the token's.")
-        self._use(thumbprint, claims.get("jti"), moment)
-        return thumbprint
+        return Used(thumbprint, self._use(thumbprint, claims.get("jti"), moment))
 
-    def _use(self, thumbprint: str, jti: object, moment: float) -> None:
+    def _use(self, thumbprint: str, jti: object, moment: float) -> bytes:
         if not isinstance(jti, str) or not 0 < len(jti) <= ID_LENGTH_MAX:
             raise Unauthenticated("The proof's jti is missing or not a text.")
         while self._seen and next(iter(self._seen.values())) < moment:
             self._seen.popitem(last=False)
         used = hashlib.sha256(f"{thumbprint}:{jti}".encode("utf-8", "replace")).digest()
         if used in self._seen:
-            raise Unauthenticated("The proof was used before.")
+            raise Unauthenticated(USED)
         if len(self._seen) >= self._seen_max:
             raise Unauthenticated("More proofs are used than can be remembered; ask again in a minute.")
         self._seen[used] = moment + 2 * WINDOW_SECONDS  # in order, so that the oldest goes first
+        return used
 
 
 def _read(text: str) -> tuple[Key, dict[str, Any]]:

@@ -105,7 +105,7 @@ class HotRead:
         if purse is None or not (purse.left > 0 or purse.fill(self._allowance.clock())):
             return False
         purse.left -= 1
-        if authorization.startswith(_DPOP) and not self._is_proved(scope, given, authorization, moment):
+        if authorization.startswith(_DPOP) and not await self._is_proved(scope, given, authorization, moment):
             return False  # the typed route finds out why; what is proved here it need not prove again
 
         asked = given.get(b"x-request-id")
@@ -130,12 +130,12 @@ class HotRead:
         self._seconds.observe(perf_counter() - started)
         return True
 
-    def _is_proved(self, scope: Scope, given: dict[bytes, bytes], authorization: bytes, moment: float) -> bool:
+    async def _is_proved(self, scope: Scope, given: dict[bytes, bytes], authorization: bytes, moment: float) -> bool:
         """Whether the request proves the key of its token; a no is found again and told by the typed route."""
         base = self._base or f"{scope['scheme']}://{given.get(b'host', b'').decode('latin-1')}"
         proof = Proof(given.get(b"dpop", b"").decode("latin-1"), "GET", base + scope["path"])
         try:
-            self._verifier.prove(authorization[_BOUND_TOKEN], proof, moment)
+            await self._verifier.prove(authorization[_BOUND_TOKEN], proof, moment)
         except Unauthenticated:
             return False
         scope[PROVED] = True

@@ -555,8 +555,8 @@ class CountsUnavailable(Exception):
 class SharedCounts(Protocol):
     """Counts that all processes add to and hear; they forget in a minute or so what nobody needs any more."""
 
-    async def add(self, key: str, amount: int) -> int:
-        """What all have added under this key. Raises CountsUnavailable, soon."""
+    async def add(self, key: str, amount: int, kept_s: int = 60) -> int:
+        """What all have added under this key in the time that it is kept. Raises CountsUnavailable, soon."""
         ...
 
     async def close(self) -> None: ...

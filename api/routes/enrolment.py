@@ -84,11 +84,11 @@ def _client(form: dict[str, str]) -> str:
     return name
 
 
-def _thumbprint(request: Request, house: Any) -> str:
+async def _thumbprint(request: Request, house: Any) -> str:
     """The key that this request is proved with; its proof is used up."""
     proofs: Proofs = request.app.state.proofs
     try:
-        return proofs.check(proof_of(request), "", None, house.clock.now().timestamp())
+        return await proofs.use(proof_of(request), "", None, house.clock.now().timestamp())
     except Unauthenticated as error:
         raise OAuthRefused("invalid_dpop_proof", str(error)) from error
 
@@ -132,7 +132,7 @@ async def authorize_device(request: Request, house: House, devices: DevicesDep, 
     name, surface = _client(form), form.get("scope", "")
     if surface not in DEVICE_SURFACES:
         raise OAuthRefused("invalid_scope", "The scope is the device's surface: " + ", ".join(DEVICE_SURFACES))
-    jkt = _thumbprint(request, house) if "dpop" in request.headers else ""
+    jkt = await _thumbprint(request, house) if "dpop" in request.headers else ""
     asked = await devices.ask(name, surface, jkt)
     where = request.app.state.device_page or base_of(request) + DEVICE_PAGE
     return _json(
@@ -158,10 +158,10 @@ async def issue_token(request: Request, house: House, devices: DevicesDep, form:
     name, grant = _client(form), _member(form, "grant_type")
     if grant == shapes.GRANT_DEVICE_CODE:
         code = _member(form, "device_code")
-        told, enrolled = await devices.poll(code, name, _thumbprint(request, house))
+        told, enrolled = await devices.poll(code, name, await _thumbprint(request, house))
     elif grant == shapes.GRANT_REFRESH:
         code = _member(form, "refresh_token")
-        told, enrolled = Poll.INVALID, await devices.refresh(code, name, _thumbprint(request, house))
+        told, enrolled = Poll.INVALID, await devices.refresh(code, name, await _thumbprint(request, house))
     else:
         raise OAuthRefused("unsupported_grant_type", "Only a device code or a refresh token is taken here.")
     if enrolled is None:

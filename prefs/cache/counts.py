@@ -31,11 +31,11 @@ class RedisCounts:
         self._storage = RedisStorage(url, implementation="redispy", key_prefix=PREFIX, **more)
         self._again_at = 0.0
 
-    async def add(self, key: str, amount: int) -> int:
+    async def add(self, key: str, amount: int, kept_s: int = KEPT_S) -> int:
         if time.monotonic() < self._again_at:
             raise CountsUnavailable
         try:
-            return await self._storage.incr(key, KEPT_S, amount)
+            return await self._storage.incr(key, kept_s, amount)
         except (RedisError, OSError) as error:  # a timeout is one of these
             self._again_at = time.monotonic() + PAUSE_S
             raise CountsUnavailable from error
