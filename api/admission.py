@@ -6,10 +6,10 @@ burst may make a long queue, but when the event loop is busy and somebody came i
 until nobody was refused for a while. Then a long queue would only make everybody late, so it is kept short, and who
 comes to a full one is refused before his body is read, from bytes that were made before.
 
-Few places keep the rounds of the event loop short, and a refusal waits for its turn in them. Whoever has a place may
-only wait for a database. So while somebody queues, a timer looks how late it comes itself: in time, and the event loop
-has little to do, then one more is called in, up to a higher number. Rounds are short, though, long after all time is
-taken, and then grow at once: so in overload the thread's own clock counts too, and some of its time is kept for
+In overload few places keep the rounds of the event loop short, for a refusal waits for its turn in them. Whoever has a
+place may only wait for a database. So while somebody queues, a timer looks how late it comes itself: in time, and the
+event loop has little to do, then one more is called in, up to a higher number. Rounds are short, though, long after all
+time is taken, and then grow at once: so in overload the thread's own clock counts too, and some of its time is kept for
 refusals. When even so no place comes back for a while, whoever has one waits for something that does not answer. That
 is no overload: the others, who may not need it, get places of their own.
 
@@ -30,8 +30,9 @@ from api.middleware import BATCH_BYTES_MAX, Refusal
 from prefs import telemetry
 
 ALWAYS_ANSWERED = frozenset(("/livez", "/readyz", "/metrics"))
-AT_ONCE = 2  # while the event loop is busy: more would not be done sooner, and its rounds would be longer
-AT_ONCE_MAX = 64  # while it is not; one more each time that is seen
+AT_ONCE = 16  # writes that come together share a transaction
+AT_ONCE_IN_OVERLOAD = 2  # more would not be done sooner, and the rounds of the event loop would be longer
+AT_ONCE_MAX = 64  # while the event loop is not busy; one more each time that is seen
 LOOK_S = 0.001  # between two looks at how busy it is
 LATE_S = 0.002  # beyond this, it is busy
 BUSY = 0.7  # and so it is in overload while this share of its time is taken
@@ -73,7 +74,7 @@ class Admission:
     ) -> None:
         self.app = app
         self._body_timeout_s = body_timeout_s
-        self._at_once = at_once
+        self._at_once, self._few = at_once, min(at_once, AT_ONCE_IN_OVERLOAD)
         self._clock, self._worked = clock, worked  # seconds that went by, and what of them this thread worked
         self._later = later  # the event loop's own way to call something later, unless given
         self._under_way = 0
@@ -92,7 +93,7 @@ class Admission:
         if scope["type"] != "http" or scope["path"] in ALWAYS_ANSWERED:
             await self.app(scope, receive, send)
             return
-        if self._under_way >= self._at_once and self._is_full():
+        if self._under_way >= self._places() and self._is_full():
             await _shed(scope, send)
             return
         try:
@@ -111,10 +112,10 @@ class Admission:
 
     async def _enter(self) -> int | None:
         """Take a place, waiting for one if need be; the round it is of. None when it took too long."""
-        if self._under_way >= self._at_once and self._is_full():
-            return None
-        if self._under_way < self._at_once:
+        if self._under_way < self._places():
             return self._take()
+        if self._is_full():
+            return None
         now = self._clock()
         turn: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._queue.append((now + (WAIT_S if self._is_overload(now) else BURST_WAIT_S), turn))
@@ -143,7 +144,7 @@ class Admission:
             return
         self._under_way -= 1
         self._send_away()
-        self._call_in(self._at_once)
+        self._call_in(self._places())
 
     def _call_in(self, at_once: int) -> None:
         while self._queue and self._under_way < at_once:
@@ -168,7 +169,7 @@ class Admission:
                 self._round += 1
                 self._stuck += self._under_way
                 self._under_way = 0
-                self._call_in(self._at_once)
+                self._call_in(self._places())
             elif self._under_way < AT_ONCE_MAX and not (self._busy >= BUSY and self._is_overload(now)):
                 self._call_in(self._under_way + 1)
         self._look_again()
@@ -180,6 +181,9 @@ class Admission:
             share = (worked - self._worked_then) / lasted
             self._busy += (share - self._busy) * lasted / (lasted + BUSY_S)
         self._looked_at, self._worked_then = now, worked
+
+    def _places(self) -> int:
+        return self._few if self._is_overload(self._clock()) else self._at_once
 
     def _is_overload(self, now: float) -> bool:
         return now - self._refused_at < OVERLOAD_S

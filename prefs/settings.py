@@ -224,12 +224,12 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(default=1, ge=1, le=256, description="Server processes.")
     requests_at_once: int = Field(
-        default=2,
+        default=16,
         ge=1,
         le=65536,
-        description="Requests that a process works on at once while it is busy; more, up to 64, while those only wait "
-        "for a database. Others wait for a moment, then get 503 OVERLOADED. Reads that lie ready in memory do not "
-        "count.",
+        description="Requests that a process works on at once: at most 2 in overload, and up to 64 while they only "
+        "wait for a database. Others wait for a moment, then get 503 OVERLOADED. Reads that lie ready in memory do "
+        "not count.",
     )
     caller_rate: int = Field(
         default=200,

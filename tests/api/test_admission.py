@@ -182,6 +182,26 @@ async def test_after_a_refusal_the_queue_is_short() -> None:
     assert len(work.under_way) == 1
 
 
+async def test_in_overload_few_have_places_and_afterwards_as_many_as_ever() -> None:
+    work = Work(at_once=4)
+    first = [await work.ask() for _ in range(4)]
+    waited = await work.ask()
+    work.pass_by(BURST_WAIT_S * 1.1)
+    await work.look(busy=True)
+    assert status(waited) == 503 and len(work.under_way) == 4, "nobody is turned out"
+    more = [await work.ask() for _ in range(4)]
+    for left in (3, 2, 2, 2):
+        await work.end_one()
+        assert len(work.under_way) == left
+    assert [status(one) for one in first] == [200] * 4
+    work.pass_by(OVERLOAD_S)
+    await work.ask()
+    await work.ask()
+    assert len(work.under_way) == 4
+    for task in more:
+        task.cancel()
+
+
 async def test_what_waits_in_vain_for_something_else_is_no_overload() -> None:
     """The event loop has nothing to do: others may wait for longer, for they may need something else."""
     work = Work(at_once=1)
