@@ -14,6 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple, Self
 
 import uvloop
@@ -24,6 +25,9 @@ STRAGGLERS_S = 5.0
 PACE_S = 0.001
 URGENT = -10  # a load that comes late measures itself
 _TOLD = re.compile(rb"\r\n(cache-status|age|retry-after|x-request-id): *([^\r]+)", re.IGNORECASE)
+
+_HEAD_END = b"\r\n\r\n"
+_NUMBER = b"q-number"
 
 BROKEN = 0  # the connection ended with the question under way
 UNANSWERED = -1
@@ -48,9 +52,14 @@ class Ask:
     about: str = ""  # words that a good answer holds
 
     def numbered(self, number: int) -> bytes:
-        named = (*self.request.headers, ("x-request-id", f"q-{number}"))
-        words = wire.Request(self.request.path, self.request.method, named, self.request.body).as_bytes()
+        words = _words(self.request).replace(_NUMBER, b"q-%d" % number)
         return words.replace(wire.VALUE, b"%d" % (10 + number % 89))  # a write of what is there already is none
+
+
+@cache  # a load that has to think for long about each question measures itself
+def _words(request: wire.Request) -> bytes:
+    named = (*request.headers, ("x-request-id", _NUMBER.decode()))
+    return wire.Request(request.path, request.method, named, request.body).as_bytes()
 
 
 class Connection(asyncio.Protocol):
@@ -187,7 +196,8 @@ class OpenLoop:
         if connection.asked is not None:
             label, at, number = connection.asked
             connection.asked = None
-            told = {name.decode().lower(): value.decode() for name, value in _TOLD.findall(answer)}
+            head = answer[: answer.index(_HEAD_END) + 2]
+            told = {name.decode().lower(): value.decode() for name, value in _TOLD.findall(head)}
             status, about = wire.status_of(answer), self._asks[number % len(self._asks)].about.encode()
             own = told.get("x-request-id") == f"q-{number}" and (status != 200 or about in answer)
             self._note(label, at, status, told, own=own)
