@@ -8,7 +8,7 @@ process never loads a key twice at once, and one refill costs at most one load a
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
@@ -294,6 +294,11 @@ class Loader:
             self._circuit.succeeded()
         values = {key: value_in(found, key) for key in keys}
         return {key: (value, version_of(value)) for key, value in values.items()}
+
+    async def in_turn[T](self, look: Callable[[], Awaitable[T]]) -> T:
+        """What a process asks the store of its own accord: no more at once for that, and nobody waits for it."""
+        async with self._turns:
+            return await look()
 
     async def _probe(self) -> None:
         """Whether the store is back is found out on nobody's time."""

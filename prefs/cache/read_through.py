@@ -311,7 +311,7 @@ class CachedStore:
         return await self.inner.tombstone(digest)
 
     async def tombstones(self, since: datetime | None = None) -> list[Tombstone]:
-        return await self.inner.tombstones(since)
+        return await self._loader.in_turn(lambda: self.inner.tombstones(since))
 
     async def bury(self, tombstones: Sequence[Tombstone]) -> None:
         await self.inner.bury(tombstones)

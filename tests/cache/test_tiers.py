@@ -251,11 +251,14 @@ async def test_misses_queue_before_the_database(place: CachedPlace, watched: Wat
     for guest in guests:
         reading.append(asyncio.ensure_future(store.get(guest)))
         await asyncio.sleep(0)
+    looking = asyncio.ensure_future(store.tombstones())
     await asyncio.sleep(0.01)
+    assert watched.calls["tombstones"] == 0, "who was erased is asked in turn"
     watched.release()
     found = await asyncio.gather(*reading)
 
     assert [known.guest for known in found if known] == guests
+    assert await looking == []
     assert watched.most_running == LOADS_MAX
 
 
