@@ -7,28 +7,17 @@ from pydantic import TypeAdapter, with_config
 from api.schemas.accesses import Access
 from api.schemas.bodies import Body
 from api.schemas.consents import ConsentReceipt
-from api.schemas.guests import Change, Consent, Identifier, Provenance
-from api.schemas.preferences import FORBID, GUEST, Entered, Strength
+from api.schemas.guests import Change, Consent, Entry, Identifier
+from api.schemas.preferences import FORBID, GUEST
 from api.schemas.stays import STAY_EXAMPLE, Stay
 
 
 @with_config(FORBID)
-class ExportedEntry(TypedDict):
-    """One thing known. `status` stands in place of value and strength where whoever asks may not be told."""
+class ExportedEntry(Entry):
+    """One thing known, with its key, and the stay of what was pressed."""
 
     key: str
     stay: NotRequired[str]
-    id: str
-    scope: str
-    status: NotRequired[str]
-    value: NotRequired[Any]
-    unit: NotRequired[str]
-    entered: NotRequired[Entered]
-    strength: NotRequired[Strength]
-    context: NotRequired[dict[str, str]]
-    provenance: Provenance
-    version: int
-    expires_at: NotRequired[str]
 
 
 @with_config(FORBID)
