@@ -182,6 +182,20 @@ async def test_after_a_refusal_the_queue_is_short() -> None:
     assert len(work.under_way) == 1
 
 
+async def test_who_came_in_a_burst_is_not_sent_away_because_it_turned_into_overload() -> None:
+    work = Work(at_once=1)
+    await work.ask()
+    burst = [await work.ask() for _ in range(BURST)]
+    work.pass_by(10 * BUSY_S)
+    await work.look(busy=True)
+    assert status(await work.ask()) == 503
+    work.pass_by(WAIT_S * 1.1)
+    await work.look(busy=True)
+    assert {status(one) for one in burst} == {None}
+    for task in burst:
+        task.cancel()
+
+
 async def test_in_overload_few_have_places_and_afterwards_as_many_as_ever() -> None:
     work = Work(at_once=4)
     first = [await work.ask() for _ in range(4)]

@@ -7,6 +7,8 @@ import contextlib
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,6 +169,19 @@ def test_threads_of_a_worker_do_not_interrupt_each_other(served: Served) -> None
     policies = {os.sched_getscheduler(thread.id) for worker in workers for thread in worker.threads()}
 
     assert workers and policies == {os.SCHED_BATCH}
+
+
+def test_no_collection_looks_through_what_a_worker_loaded() -> None:
+    """A full one would stop every request for as long; what is made later is looked through as ever."""
+    asked = (
+        "import gc, os; from api.cli.supervisor import load_worker; "
+        "load_worker('api.app:create_app', os.getppid(), 'info'); "
+        "print(gc.get_freeze_count(), len(gc.get_objects()), gc.isenabled())"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    frozen, others, goes_on = done.stdout.split()
+    assert int(frozen) > 100_000 > 1000 > int(others)
+    assert goes_on == "True"
 
 
 def alive(process: psutil.Process) -> bool:
