@@ -63,8 +63,8 @@ class Tombstones:
 
     async def sweep(self) -> None:
         """Let go of what this process remembers of guests who were erased lately."""
-        for one in await self.store.tombstones(self.clock.now() - LOOKS_BACK):
-            self._sweeps.setdefault(one.digest, 0)
+        lately = await self.store.tombstones(self.clock.now() - LOOKS_BACK)
+        self._sweeps = {one.digest: self._sweeps.get(one.digest, 0) for one in lately}
         due = {digest for digest, sweeps in self._sweeps.items() if sweeps < SWEEPS}
         if not due:
             return

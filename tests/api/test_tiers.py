@@ -15,6 +15,7 @@ from prefs import telemetry
 from prefs.bootstrap import cache_key, furnish
 from prefs.cache.read_through import cached
 from prefs.core.erasure import Tombstone
+from prefs.services.tombstones import LOOKS_BACK
 from prefs.settings import Settings
 from prefs.store.sql import SqlStore
 from tests.api.conftest import OpenFront, Statements, opened
@@ -247,8 +248,8 @@ async def test_erased_without_the_cache_it_says_by_when_copies_are_gone(
     assert (again.status_code, again.json()) == (202, erased.json())
 
 
-async def test_a_process_lets_go_of_whom_another_erased(open_front: OpenFront) -> None:
-    """Also where no message told it: what a writer remembers is not in the caches."""
+async def test_a_process_lets_go_of_whom_another_erased(open_front: OpenFront, clock: StandingClock) -> None:
+    """Also where no message told it: what a writer remembers is not in the caches. Of its looking it keeps nothing."""
     (one, _), (other, _) = await open_front(), await open_front()
     guest = await one.new_guest()
     await other.prefer(guest, {WARMTH: 21})
@@ -259,3 +260,7 @@ async def test_a_process_lets_go_of_whom_another_erased(open_front: OpenFront) -
     await other.house.tombstones.sweep()
 
     assert guest not in other.house.store.held()
+    assert len(other.house.tombstones._sweeps) == 1
+    clock.pass_by(2 * LOOKS_BACK)
+    await other.house.tombstones.sweep()
+    assert other.house.tombstones._sweeps == {}

@@ -104,7 +104,6 @@ class OpenLoop:
         self._idle: deque[Connection] = deque()
         self._all: set[Connection] = set()
         self._due: deque[tuple[str, float, int]] = deque()
-        self._opening = 0
         self._stopping = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=lambda: uvloop.run(self._run()), daemon=True)
