@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from prefs.core.accesses import Access, Chained, Name, Recorded
-from prefs.core.changes import Change, Written
+from prefs.core.changes import Change, Coherence, Written
 from prefs.core.enrolment import Credential, Decide, Kind
 from prefs.core.entries import Document, Entry, Identifier, ScopeKind, Strength
 from prefs.core.erasure import Tombstone
@@ -199,6 +199,15 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class Put[T]:
+    """What a write of a fact (a stay, a property, live presses, the catalogue's extension) left, and what other
+    processes may still tell of before it."""
+
+    value: T
+    coherence: Coherence = Coherence.WHOLE
+
+
+@dataclass(frozen=True, slots=True)
 class Buried:
     """An erasure that is committed. `fresh` is False where it had happened before, and nothing was done now;
     `degraded` and `gone_after` are as in `Committed`."""
@@ -365,7 +374,7 @@ class Store(Protocol):
         """Live presses of a stay by key, expired ones included; the resolver looks at `expires_at`."""
         ...
 
-    async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
+    async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> Put[None]:
         """Replace the live presses of these keys (`cleared` ones just go). Raises NotFound when the guest of this stay
         has no stay of this id."""
         ...
@@ -376,7 +385,7 @@ class Store(Protocol):
         """Stays of each guest by arrival; guests without any map to an empty list."""
         ...
 
-    async def put_stay(self, stay: Stay, once: Once | None = None) -> Stay:
+    async def put_stay(self, stay: Stay, once: Once | None = None) -> Put[Stay]:
         """Create or replace; the version rises only when something changed. Raises NotFound for an unknown guest or
         property, StayTaken when the id belongs to another guest or property. A new room drops live presses."""
         ...
@@ -387,11 +396,11 @@ class Store(Protocol):
         """Properties by id, after the given one."""
         ...
 
-    async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Record:
+    async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Put[Record]:
         """Create or replace; the version rises only when the body changed."""
         ...
 
-    async def delete_property(self, property_id: str) -> bool:
+    async def delete_property(self, property_id: str) -> Put[bool]:
         """Forget a property; False when it was not there. Raises Refused while open stays point at it."""
         ...
 
@@ -401,7 +410,7 @@ class Store(Protocol):
         A record's body is {"area", "definition", "labels", "deleted": bool}."""
         ...
 
-    async def put_extension(self, key: str, body: Mapping[str, Any]) -> int:
+    async def put_extension(self, key: str, body: Mapping[str, Any]) -> Put[int]:
         """Create or replace the extension of one key; answers the new extension version."""
         ...
 

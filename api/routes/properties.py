@@ -8,7 +8,7 @@ from api.deps import GUARDED, CallerDep, ObjectDep, PropertiesDep
 from api.schemas import properties as shapes
 from api.schemas.document import answers, takes
 from api.schemas.fields import ID_PATTERN
-from api.schemas.representations import told
+from api.schemas.representations import coherence_of, told
 
 router = APIRouter(tags=["properties"], dependencies=GUARDED)
 
@@ -52,5 +52,5 @@ async def put_property(
 @router.delete("/v1/properties/{property}", status_code=204)
 async def delete_property(property: PropertyId, caller: CallerDep, properties: PropertiesDep) -> Response:
     """Forget a property; refused while open stays point at it."""
-    await properties.delete(caller, property)
-    return Response(status_code=204)
+    coherence = await properties.delete(caller, property)
+    return Response(status_code=204, headers=coherence_of(coherence))

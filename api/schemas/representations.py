@@ -76,6 +76,10 @@ def send(
 def told(request: Request, answer: Answer, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer of a use case as it is sent."""
     owed = {"idempotency-replayed": "true"} if answer.replayed else {}
-    if answer.coherence:
-        owed["coherence"] = answer.coherence
+    owed |= coherence_of(answer.coherence)
     return respond(request, answer.body, answer.version, status=status, headers={**(headers or {}), **owed})
+
+
+def coherence_of(coherence: str) -> dict[str, str]:
+    """The header that says what others may still tell after a write; none where it is whole."""
+    return {"coherence": coherence} if coherence else {}

@@ -34,7 +34,7 @@ from prefs.core.erasure import Tombstone
 from prefs.core.errors import StoreUnavailable
 from prefs.core.papers import Papers
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Buried, Clock, Committed, Found, Lookup, Once, Reads, Record, Store, Traced, Usage
+from prefs.ports import Apply, Buried, Clock, Committed, Found, Lookup, Once, Put, Reads, Record, Store, Traced, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,25 +335,24 @@ class CachedStore:
             for kind in (GUEST, STAYS):
                 self._local.hear(kind + ":" + guest, 0, purge=True)
 
-    async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
-        await self._fenced([STAYS + ":" + stay.guest], lambda: self.inner.put_live(stay, entries, cleared))
+    async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> Put[None]:
+        return await self._fenced([STAYS + ":" + stay.guest], lambda: self.inner.put_live(stay, entries, cleared))
 
-    async def put_stay(self, stay: Stay, once: Once | None = None) -> Stay:
+    async def put_stay(self, stay: Stay, once: Once | None = None) -> Put[Stay]:
         return await self._fenced([STAYS + ":" + stay.guest], lambda: self.inner.put_stay(stay, once))
 
-    async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Record:
+    async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Put[Record]:
         return await self._fenced([PROPERTY + ":" + property_id], lambda: self.inner.put_property(property_id, body))
 
-    async def delete_property(self, property_id: str) -> bool:
+    async def delete_property(self, property_id: str) -> Put[bool]:
         return await self._fenced([PROPERTY + ":" + property_id], lambda: self.inner.delete_property(property_id))
 
-    async def put_extension(self, key: str, body: Mapping[str, Any]) -> int:
+    async def put_extension(self, key: str, body: Mapping[str, Any]) -> Put[int]:
         return await self._fenced([CATALOGUE], lambda: self.inner.put_extension(key, body))
 
-    async def _fenced[T](
-        self, keys: Sequence[str], work: Callable[[], Awaitable[T]], version: Callable[[T], int] = lambda _: 0
-    ) -> T:
-        return (await self._fences.around(keys, work, version)).result
+    async def _fenced[T](self, keys: Sequence[str], work: Callable[[], Awaitable[Put[T]]]) -> Put[T]:
+        fenced = await self._fences.around(keys, work, lambda _: 0)
+        return replace(fenced.result, coherence=fenced.coherence) if fenced.coherence else fenced.result
 
 
 def cached(

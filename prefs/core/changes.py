@@ -1,5 +1,6 @@
 """What one accepted write did: the guest's new version, per key what left and what came, who, when, through what."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -50,6 +51,11 @@ class Coherence(StrEnum):
     WHOLE = ""
     UNFENCED = "unfenced"
     DEGRADED = "degraded"
+
+    @classmethod
+    def worst(cls, of: Iterable["Coherence"]) -> "Coherence":
+        """Of several writes as one."""
+        return max(of, key=list(cls).index, default=cls.WHOLE)
 
 
 @dataclass(frozen=True, slots=True)

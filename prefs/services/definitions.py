@@ -14,14 +14,14 @@ from prefs.core.accesses import Deed
 from prefs.core.callers import Caller
 from prefs.core.catalogue import SURFACES, Catalogue, Definition
 from prefs.core.catalogue_changes import Plan, Step, migrate, plan
-from prefs.core.changes import Written
+from prefs.core.changes import Coherence, Written
 from prefs.core.dictionary import check_references
 from prefs.core.entries import Document
 from prefs.core.errors import CatalogueInUse, Fault, InvalidEdit, NotFound
 from prefs.core.extensions import SOURCE, check, extend
 from prefs.core.listing import list_catalogue, show_definition
 from prefs.core.values import entered_number, escape
-from prefs.ports import Apply, Clock, Past, Reads, Store
+from prefs.ports import Apply, Clock, Past, Put, Reads, Store
 from prefs.services.answers import Answer
 from prefs.services.ids import ENTRY
 from prefs.services.languages import spoken
@@ -92,16 +92,20 @@ class Definitions:
         if plan:
             return Answer({"key": key, "plan": found.show()}, current.version)
         self._refuse_use(key, found, migrate)
+        puts: list[Put[int]] = []
         async with self.witness.act(caller, Deed.CATALOGUE_PUT, keys=[key, *([rename_from] if source else [])]):
             if source:  # both keys stand while entries move, so that nothing is out of sight
-                await self.store.put_extension(key, record)
+                puts.append(await self.store.put_extension(key, record))
             guests = await self._migrate(moves, found, caller)
-            await self.store.put_extension(rename_from if source else key, _gone(source) if source else record)
+            puts.append(
+                await self.store.put_extension(rename_from if source else key, _gone(source) if source else record)
+            )
             guests += await self._migrate(moves, await self._plan(moves), caller)
         after = await self.current()
         shown = show_definition(after.definitions[key], spoken(after, language))
         told = {"key": key, "version": after.version, "definition": shown}
-        return Answer({**told, "migrated": {"guests": guests, "counts": dict(found.counts)}}, after.version)
+        told["migrated"] = {"guests": guests, "counts": dict(found.counts)}
+        return Answer(told, after.version, coherence=Coherence.worst(put.coherence for put in puts))
 
     async def delete(self, caller: Caller, key: str, *, plan: bool = False, migrate: bool = False) -> Answer:
         """Take a key away. Raises NotAllowed, NotFound, CatalogueInvalid where others point at it, CatalogueInUse."""
@@ -118,11 +122,11 @@ class Definitions:
         self._refuse_use(key, found, migrate)
         async with self.witness.act(caller, Deed.CATALOGUE_DELETE, keys=[key]):
             guests = await self._migrate(moves, found, caller)
-            await self.store.put_extension(key, _gone(old))
+            put = await self.store.put_extension(key, _gone(old))
             guests += await self._migrate(moves, await self._plan(moves), caller)
         after = await self.current()
-        told = {"key": key, "version": after.version}
-        return Answer({**told, "migrated": {"guests": guests, "counts": dict(found.counts)}}, after.version)
+        told = {"key": key, "version": after.version, "migrated": {"guests": guests, "counts": dict(found.counts)}}
+        return Answer(told, after.version, coherence=put.coherence)
 
     async def _records(self) -> tuple[Catalogue, dict[str, Mapping[str, Any]]]:
         _, records = await self.store.extensions()

@@ -265,13 +265,13 @@ class Preferences:
         document = await self.surroundings.document(known)
         sight = self._sight(caller, known, stays, facts)
         pressed, cleared = presses.read(catalogue, document, patch, facts, sight, lambda: self.new_id(ENTRY))
-        await self.store.put_live(facts.stay, pressed, cleared)
+        put = await self.store.put_live(facts.stay, pressed, cleared)
         live = await self.store.live(facts.stay)
         labels = spoken(catalogue, language)
         shown = _shown(catalogue, document, facts, sight, labels, keys=tuple(patch), live=live)
         body = {**shown.body, "warnings": []}
         body.pop("valid_until", None)
-        answer = Answer(body, document.version, shown.valid_until)
+        answer = Answer(body, document.version, shown.valid_until, coherence=put.coherence)
         return await self.witness.edited(caller, catalogue, answer, facts, labels)
 
     async def _facts_of_edit(

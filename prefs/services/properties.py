@@ -1,9 +1,12 @@
 """Properties: what each hotel declares about itself. Operators put them; whoever works with a hotel may read it."""
 
+from dataclasses import replace
+
 from prefs.core import access
 from prefs.core.access import Act
 from prefs.core.accesses import Deed
 from prefs.core.callers import Caller
+from prefs.core.changes import Coherence
 from prefs.core.declarations import parse_property
 from prefs.core.errors import Fault, InvalidEdit
 from prefs.core.patches import SCOPE_ID
@@ -30,7 +33,8 @@ class Properties:
         if not isinstance(kept, dict):
             raise InvalidEdit([Fault("", "WRONG_TYPE", "must be an object")])
         async with self.witness.act(caller, Deed.PROPERTY_PUT, property=property_id):
-            return _answer(await self.store.put_property(property_id, kept))
+            put = await self.store.put_property(property_id, kept)
+            return replace(_answer(put.value), coherence=put.coherence)
 
     async def get(self, caller: Caller, property_id: str) -> Answer:
         """Raises NotFound, also for a property that staff and devices do not belong to."""
@@ -60,14 +64,16 @@ class Properties:
         items = [_answer(record).body for record in page]
         return Answer({"items": items, "next_cursor": page[-1].id if len(found) > limit else None})
 
-    async def delete(self, caller: Caller, property_id: str) -> None:
-        """Raises NotAllowed, NotFound, Refused while open stays point at it."""
+    async def delete(self, caller: Caller, property_id: str) -> Coherence:
+        """What others may still tell of it. Raises NotAllowed, NotFound, Refused while open stays point at it."""
         access.require(caller, Act.CHANGE_PROPERTY)
         if not SCOPE_ID.fullmatch(property_id):
             raise no_property()
         async with self.witness.act(caller, Deed.PROPERTY_DELETE, property=property_id):
-            if not await self.store.delete_property(property_id):
+            put = await self.store.delete_property(property_id)
+            if not put.value:
                 raise no_property()
+            return put.coherence
 
 
 def _answer(record: Record) -> Answer:

@@ -24,7 +24,8 @@ class Stays:
         """Create or replace. Raises NotAllowed, InvalidEdit, NotFound (guest, property), StayTaken, KeyReused."""
         access.require(caller, Act.PUT_STAY)
         stay = parse_stay(stay_id, body)
-        return _answer(await self.store.put_stay(replace(stay, guest=guest_id(stay.guest)), once))
+        put = await self.store.put_stay(replace(stay, guest=guest_id(stay.guest)), once)
+        return replace(_answer(put.value), coherence=put.coherence)
 
     async def get(self, caller: Caller, stay_id: str) -> Answer:
         """Raises NotFound, also for a stay the caller has no reason to see."""

@@ -17,7 +17,7 @@ from prefs.core.erasure import Tombstone
 from prefs.core.errors import IdentifierTaken, KeyReused, NotFound, Refused, StayTaken
 from prefs.core.papers import NO_PAPERS, Papers
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Buried, Clock, Credentials, Found, Lodging, Lookup, Once, Record, Usage
+from prefs.ports import Apply, Buried, Clock, Credentials, Found, Lodging, Lookup, Once, Put, Record, Usage
 from prefs.store import records, usage
 from prefs.store.facts import OPEN
 from prefs.store.json_text import plain
@@ -227,7 +227,7 @@ class MemoryStore:
     def _pressed(self, stays: Sequence[Stay]) -> dict[str, tuple[Entry, ...]]:
         return {stay.id: tuple(self._live[stay.id]) for stay in stays if self._live.get(stay.id)}
 
-    async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
+    async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> Put[None]:
         async with self._lock:
             known = self._stays.get(stay.id)
             if known is None or known.guest != stay.guest:
@@ -236,6 +236,7 @@ class MemoryStore:
             left = [entry for entry in self._live.get(stay.id, ()) if entry.key not in gone]
             come = [records.settle_entry(entry) for entry in entries]
             self._live[stay.id] = sorted(left + come, key=lambda entry: (entry.key, entry.id))
+            return Put(None)
 
     async def stay(self, stay: str) -> Stay | None:
         return self._stays.get(stay)
@@ -247,10 +248,10 @@ class MemoryStore:
                 found[stay.guest].append(stay)
         return found
 
-    async def put_stay(self, stay: Stay, once: Once | None = None) -> Stay:
+    async def put_stay(self, stay: Stay, once: Once | None = None) -> Put[Stay]:
         async with self._lock:
             if kept := self._repeated(once):
-                return records.stay_from_json(kept.answer)
+                return Put(records.stay_from_json(kept.answer))
             if stay.guest not in self._guests or stay.property not in self._properties:
                 raise NotFound("There is no such guest or property.")
             present = self._stays.get(stay.id)
@@ -266,7 +267,7 @@ class MemoryStore:
                     self._live.pop(stay.id, None)
             self._stays[stay.id] = fresh
             self._keep(once, stay.guest, records.stay_json(fresh))
-            return fresh
+            return Put(fresh)
 
     # ------------------------------------------------------------ properties and catalogue
 
@@ -276,32 +277,32 @@ class MemoryStore:
     async def properties(self, limit: int, after: str = "") -> list[Record]:
         return [self._properties[name] for name in sorted(self._properties) if name > after][:limit]
 
-    async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Record:
+    async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Put[Record]:
         async with self._lock:
             given = plain(dict(body))
             present = self._properties.get(property_id)
             if present and present.body == given:
-                return present
+                return Put(present)
             self._properties[property_id] = Record(property_id, given, present.version + 1 if present else 1)
-            return self._properties[property_id]
+            return Put(self._properties[property_id])
 
-    async def delete_property(self, property_id: str) -> bool:
+    async def delete_property(self, property_id: str) -> Put[bool]:
         async with self._lock:
             if any(stay.property == property_id and stay.status.value in OPEN for stay in self._stays.values()):
                 raise Refused(f"The property {property_id} has open stays.")
-            return self._properties.pop(property_id, None) is not None
+            return Put(self._properties.pop(property_id, None) is not None)
 
     async def extensions(self) -> tuple[int, list[Record]]:
         return self._extension_version, [self._extensions[key] for key in sorted(self._extensions)]
 
-    async def put_extension(self, key: str, body: Mapping[str, Any]) -> int:
+    async def put_extension(self, key: str, body: Mapping[str, Any]) -> Put[int]:
         async with self._lock:
             given = plain(dict(body))
             present = self._extensions.get(key)
             if present is None or present.body != given:
                 self._extension_version += 1
                 self._extensions[key] = Record(key, given, self._extension_version)
-            return self._extension_version
+            return Put(self._extension_version)
 
     async def ping(self) -> None:
         return None

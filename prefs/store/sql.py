@@ -15,7 +15,7 @@ from prefs.core.erasure import Tombstone
 from prefs.core.errors import NotFound, PrefsError, SchemaOutdated, Sealed, StoreUnavailable, WrappingKeyMissing
 from prefs.core.papers import NO_PAPERS, Papers
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Buried, Clock, Credentials, Found, Lodging, Lookup, Once, Record, Usage, Vault
+from prefs.ports import Apply, Buried, Clock, Credentials, Found, Lodging, Lookup, Once, Put, Record, Usage, Vault
 from prefs.store import documents, erasure, facts, papers, reads, replays
 from prefs.store.credentials import SqlCredentials
 from prefs.store.custody import Custody
@@ -206,11 +206,12 @@ class SqlStore:
         found = (await self.look_up(Lookup(stays=(stay.guest,)))).lodgings[stay.guest]
         return list(found.live.get(stay.id, ()))
 
-    async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> None:
+    async def put_live(self, stay: Stay, entries: Sequence[Entry], cleared: Sequence[str] = ()) -> Put[None]:
         if not storable(stay.id):
             raise NotFound("There is no such stay.")
         now = self._clock.now()
         await self._run(lambda connection: facts.put_live(connection, stay, entries, cleared, now, self._vault))
+        return Put(None)
 
     async def stay(self, stay: str) -> Stay | None:
         if not storable(stay):
@@ -221,12 +222,12 @@ class SqlStore:
         found = (await self.look_up(Lookup(stays=guests))).lodgings
         return {guest: list(lodging.stays) for guest, lodging in found.items()}
 
-    async def put_stay(self, stay: Stay, once: Once | None = None) -> Stay:
+    async def put_stay(self, stay: Stay, once: Once | None = None) -> Put[Stay]:
         if not storable(stay.guest, stay.property):
             raise NotFound("There is no such guest or property.")
         await self._purge_sometimes(once)
         now = self._clock.now()
-        return await self._run(lambda connection: facts.put_stay(connection, stay, once, now, self._vault))
+        return Put(await self._run(lambda connection: facts.put_stay(connection, stay, once, now, self._vault)))
 
     # ------------------------------------------------------------ properties and catalogue
 
@@ -236,19 +237,19 @@ class SqlStore:
     async def properties(self, limit: int, after: str = "") -> list[Record]:
         return await self._runner.look(lambda connection: facts.properties(connection, limit, after), snapshot=False)
 
-    async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Record:
-        return await self._runner.run(lambda connection: facts.put_property(connection, property_id, body))
+    async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Put[Record]:
+        return Put(await self._runner.run(lambda connection: facts.put_property(connection, property_id, body)))
 
-    async def delete_property(self, property_id: str) -> bool:
+    async def delete_property(self, property_id: str) -> Put[bool]:
         if not storable(property_id):
-            return False
-        return await self._runner.run(lambda connection: facts.delete_property(connection, property_id))
+            return Put(False)
+        return Put(await self._runner.run(lambda connection: facts.delete_property(connection, property_id)))
 
     async def extensions(self) -> tuple[int, list[Record]]:
         return (await self.look_up(Lookup(extensions=True))).extensions or (0, [])
 
-    async def put_extension(self, key: str, body: Mapping[str, Any]) -> int:
-        return await self._runner.run(lambda connection: facts.put_extension(connection, key, body))
+    async def put_extension(self, key: str, body: Mapping[str, Any]) -> Put[int]:
+        return Put(await self._runner.run(lambda connection: facts.put_extension(connection, key, body)))
 
     # ------------------------------------------------------------ keys
 

@@ -134,6 +134,39 @@ async def test_a_write_that_other_processes_could_not_be_told_of_says_so(open_fr
         assert (renamed.status_code, renamed.headers.get("coherence")) == (200, said)
 
 
+async def test_a_fact_that_other_processes_could_not_be_told_of_says_so_too(open_front: OpenFront) -> None:
+    """Where a guest lodges, what a hotel declares, what a room's panel was pressed to and what the catalogue knows are
+    cached under the same protocol as what a guest said."""
+    (alone, _), (one, _) = await open_front(f"redis://127.0.0.1:{free_port()}"), await open_front()
+    document = one.app.openapi()["paths"]["/v1/catalogue/{key}"]["put"]["requestBody"]
+    defined = document["content"]["application/json"]["example"]
+    for front, said in ((alone, "degraded"), (one, None)):
+        guest, place = await front.new_guest(), f"hotel-{said}"
+        stay, key = f"/v1/stays/stay-{said}", f"/v1/catalogue/lumen.arrival.{said or 'whole'}"
+        now, operator, panel = front.clock.now(), front.operator(), front.device(property=place, stay=f"stay-{said}")
+        booking = {
+            "guest": guest,
+            "property": place,
+            "arrival": (now - timedelta(days=1)).isoformat(),
+            "departure": (now + timedelta(days=3)).isoformat(),
+            "room": "1204",
+            "status": "in_house",
+        }
+        puts = (
+            ("PUT", f"/v1/properties/{place}", operator, {"name": place, "time_zone": "UTC", "warm_months": [6]}),
+            ("PUT", stay, front.service(), booking),
+            ("PATCH", f"/v1/guests/{guest}/preferences?scope=room", panel, {WARMTH: 21}),
+            ("PUT", key, operator, defined),
+            ("DELETE", key, operator, None),
+            ("PUT", stay, front.service(), booking | {"status": "checked_out"}),
+            ("DELETE", f"/v1/properties/{place}", operator, None),
+        )
+        for method, path, token, body in puts:
+            told = await front.call(method, path, token, body)
+            assert told.status_code < 300, (method, path, told.text)
+            assert (method, path, told.headers.get("coherence")) == (method, path, said)
+
+
 async def test_a_consent_withdrawn_without_the_cache_says_by_when_it_is_gone(
     open_front: OpenFront, clock: StandingClock
 ) -> None:

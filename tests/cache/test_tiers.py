@@ -172,7 +172,7 @@ async def test_documents_and_facts_of_one_tick_are_one_flight(
 ) -> None:
     guest = await newborn_guest(store)
     await store.put_property("htl_1", {"a": 1})
-    known = await store.put_stay(stay(name("sty"), guest, "htl_1"))
+    known = (await store.put_stay(stay(name("sty"), guest, "htl_1"))).value
 
     found = await asyncio.gather(
         store.get(guest),
@@ -268,7 +268,7 @@ async def test_misses_queue_before_the_database(place: CachedPlace, watched: Wat
 async def test_facts_are_cached_and_follow_their_writes(store: CachedStore, watched: Watched) -> None:
     guest = await newborn_guest(store)
     await store.put_property("htl_1", {"a": 1})
-    known = await store.put_stay(stay(name("sty"), guest, "htl_1", room="1"))
+    known = (await store.put_stay(stay(name("sty"), guest, "htl_1", room="1"))).value
     await store.put_live(known, [entry("prf_l")])
     await store.put_extension("spa.oil", {"deleted": False})
     await caught_up(store)
@@ -286,7 +286,7 @@ async def test_facts_are_cached_and_follow_their_writes(store: CachedStore, watc
     assert await facts() == first
     assert sum(watched.calls.values()) == before
 
-    moved = await store.put_stay(replace(known, room="2"))
+    moved = (await store.put_stay(replace(known, room="2"))).value
     await store.put_property("htl_1", {"a": 2})
     await store.put_extension("spa.salt", {"deleted": False})
     stays, presses, record, version = await facts()
@@ -296,7 +296,7 @@ async def test_facts_are_cached_and_follow_their_writes(store: CachedStore, watc
     assert record is not None and (record.body, record.version) == ({"a": 2}, 2)
     assert version == 2
     await store.put_stay(replace(moved, status=StayStatus.CHECKED_OUT))
-    assert await store.delete_property("htl_1")
+    assert (await store.delete_property("htl_1")).value
     assert await store.property("htl_1") is None
 
 
@@ -306,7 +306,7 @@ async def test_a_press_is_seen_through_every_tier_of_another_process(place: Cach
     await listening(one, other)
     guest = await newborn_guest(one, other)
     await one.put_property("htl_1", {"a": 1})
-    known = await one.put_stay(stay(name("sty"), guest, "htl_1", room="1"))
+    known = (await one.put_stay(stay(name("sty"), guest, "htl_1", room="1"))).value
     await caught_up(one, other)
     for number in range(3):
         for _ in range(2):
@@ -339,7 +339,7 @@ async def test_nothing_that_a_guest_said_can_be_read_in_redis(store: CachedStore
     await store.write(guest, consent("canary-purpose"))
     await store.write(guest, identify(Identifier("canary-pms", "1")))
     await store.put_property("htl_1", {"brand": "canary-brand"})
-    known = await store.put_stay(stay(name("sty"), guest, "htl_1", room="canary-room"))
+    known = (await store.put_stay(stay(name("sty"), guest, "htl_1", room="canary-room"))).value
     await store.put_live(known, [entry("prf_l", 1207)])
     await store.get(guest)
     await store.stays_of([guest])

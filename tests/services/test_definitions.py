@@ -9,6 +9,7 @@ import pytest
 
 from prefs.core.callers import Caller, Role
 from prefs.core.errors import CatalogueInUse, CatalogueInvalid, InvalidEdit, NotAllowed, NotFound
+from prefs.ports import Put
 from prefs.store.memory import MemoryStore
 from tests.services.house import OPERATOR, WARMTH, House, guest
 
@@ -298,7 +299,7 @@ class Interrupted(MemoryStore):
 
     meanwhile: Callable[[], Awaitable[Any]] | None = None
 
-    async def put_extension(self, key: str, body: Mapping[str, Any]) -> int:
+    async def put_extension(self, key: str, body: Mapping[str, Any]) -> Put[int]:
         if self.meanwhile:
             await self.meanwhile()
         return await super().put_extension(key, body)

@@ -22,7 +22,7 @@ async def booked(store: Store, **more: object) -> Stay:
     """A stay of a new guest at a new property."""
     property_id = name("htl")
     await store.put_property(property_id, BODY)
-    return await store.put_stay(stay(name("sty"), await born(store), property_id, **more))
+    return (await store.put_stay(stay(name("sty"), await born(store), property_id, **more))).value
 
 
 # ---------------------------------------------------------------- stays
@@ -42,8 +42,8 @@ async def test_a_stay_is_read_back_whole(store: Store, bare: bool) -> None:
 async def test_a_stay_rises_in_version_only_when_it_changed(store: Store) -> None:
     first = await booked(store)
 
-    assert await store.put_stay(replace(first, version=0)) == first
-    moved = await store.put_stay(replace(first, status=StayStatus.IN_HOUSE, departure=NOW + timedelta(days=4)))
+    assert (await store.put_stay(replace(first, version=0))).value == first
+    moved = (await store.put_stay(replace(first, status=StayStatus.IN_HOUSE, departure=NOW + timedelta(days=4)))).value
     assert (moved.version, moved.status) == (2, StayStatus.IN_HOUSE)
     assert await store.stay(first.id) == moved
 
@@ -73,8 +73,8 @@ async def test_a_stay_cannot_change_hands(store: Store) -> None:
 
 async def test_stays_of_guests_come_by_arrival(store: Store) -> None:
     first = await booked(store)
-    later = await store.put_stay(replace(first, id=name("sty"), arrival=NOW + timedelta(days=1)))
-    sooner = await store.put_stay(replace(first, id=name("sty"), arrival=NOW - timedelta(days=1)))
+    later = (await store.put_stay(replace(first, id=name("sty"), arrival=NOW + timedelta(days=1)))).value
+    sooner = (await store.put_stay(replace(first, id=name("sty"), arrival=NOW - timedelta(days=1)))).value
     other, idle = await booked(store), await born(store)
 
     found = await store.stays_of([first.guest, idle, other.guest, "gst_nobody", "\0"])
@@ -91,10 +91,10 @@ async def test_stays_of_guests_come_by_arrival(store: Store) -> None:
 
 async def test_a_repeated_stay_answers_the_same(store: Store) -> None:
     known, once = await booked(store), Once("caller", name("key"), "f")
-    moved = await store.put_stay(replace(known, room="7"), once)
+    moved = (await store.put_stay(replace(known, room="7"), once)).value
     await store.put_stay(replace(known, room="8"))
 
-    assert await store.put_stay(replace(known, room="7"), once) == moved
+    assert (await store.put_stay(replace(known, room="7"), once)).value == moved
     with pytest.raises(KeyReused):
         await store.put_stay(known, replace(once, fingerprint="g"))
     now = await store.stay(known.id)
@@ -108,7 +108,7 @@ async def test_one_stay_put_by_many_at_once_is_made_once(place: Place) -> None:
 
     put = await asyncio.gather(*(stores[n % 2].put_stay(fresh) for n in range(20)))
 
-    assert {result.version for result in put} == {1}
+    assert {result.value.version for result in put} == {1}
 
 
 # ---------------------------------------------------------------- live presses
@@ -205,7 +205,7 @@ async def test_another_room_drops_live_presses(store: Store) -> None:
     known = await booked(store)
     await store.put_live(known, [entry("prf_1")])
 
-    known = await store.put_stay(replace(known, trip="business"))
+    known = (await store.put_stay(replace(known, trip="business"))).value
     assert len(await store.live(known)) == 1
     await store.put_stay(replace(known, room="1205"))
     assert await store.live(known) == []
@@ -226,12 +226,12 @@ async def test_two_panels_pressing_at_once_leave_one_press(place: Place) -> None
 async def test_a_property_is_kept_as_it_was_put(store: Store) -> None:
     property_id = name("htl")
 
-    assert await store.put_property(property_id, BODY) == Record(property_id, BODY, 1)
+    assert (await store.put_property(property_id, BODY)).value == Record(property_id, BODY, 1)
     found = await store.property(property_id)
     assert found == Record(property_id, BODY, 1)
     assert list(found.body["rooms"]) == ["z", "a"]
-    assert await store.put_property(property_id, dict(BODY)) == found
-    assert await store.put_property(property_id, {"name": "New"}) == Record(property_id, {"name": "New"}, 2)
+    assert (await store.put_property(property_id, dict(BODY))).value == found
+    assert (await store.put_property(property_id, {"name": "New"})).value == Record(property_id, {"name": "New"}, 2)
     assert await store.property("htl_nobody") is None
     assert await store.property("\0") is None
 
@@ -251,10 +251,10 @@ async def test_a_property_with_open_stays_is_not_deleted(store: Store) -> None:
         await store.delete_property(known.property)
     assert await store.property(known.property) is not None
     await store.put_stay(replace(known, status=StayStatus.CHECKED_OUT))
-    assert await store.delete_property(known.property) is True
+    assert (await store.delete_property(known.property)).value is True
     assert await store.property(known.property) is None
-    assert await store.delete_property(known.property) is False
-    assert await store.delete_property("\0") is False
+    assert (await store.delete_property(known.property)).value is False
+    assert (await store.delete_property("\0")).value is False
 
 
 async def test_many_puts_of_one_property_at_once_each_count(place: Place) -> None:
@@ -262,7 +262,7 @@ async def test_many_puts_of_one_property_at_once_each_count(place: Place) -> Non
 
     put = await asyncio.gather(*(stores[n % 2].put_property("htl_1", {"n": n}) for n in range(20)))
 
-    assert sorted(record.version for record in put) == list(range(1, 21))
+    assert sorted(one.value.version for one in put) == list(range(1, 21))
 
 
 # ---------------------------------------------------------------- catalogue extensions
@@ -271,10 +271,10 @@ async def test_many_puts_of_one_property_at_once_each_count(place: Place) -> Non
 async def test_extensions_share_one_version(store: Store) -> None:
     assert await store.extensions() == (0, [])
 
-    assert await store.put_extension("spa.oil", BODY) == 1
-    assert await store.put_extension("pool.lane", {"n": 1}) == 2
-    assert await store.put_extension("spa.oil", BODY) == 2
-    assert await store.put_extension("spa.oil", {"n": 2}) == 3
+    assert (await store.put_extension("spa.oil", BODY)).value == 1
+    assert (await store.put_extension("pool.lane", {"n": 1})).value == 2
+    assert (await store.put_extension("spa.oil", BODY)).value == 2
+    assert (await store.put_extension("spa.oil", {"n": 2})).value == 3
 
     assert await store.extensions() == (3, [Record("pool.lane", {"n": 1}, 2), Record("spa.oil", {"n": 2}, 3)])
 
@@ -284,5 +284,5 @@ async def test_extensions_put_at_once_all_count(place: Place) -> None:
 
     versions = await asyncio.gather(*(stores[n % 2].put_extension(f"spa.n{n % 4}", {"n": n}) for n in range(20)))
 
-    assert sorted(versions) == list(range(1, 21))
+    assert sorted(one.value for one in versions) == list(range(1, 21))
     assert (await stores[1].extensions())[0] == 20

@@ -108,7 +108,7 @@ async def test_a_stay_and_a_press_that_race_an_erasure_leave_nothing(place: Plac
     await first.put_property("dallas", {"name": "Dallas"})
     for _ in range(5):
         guest = await samples.born(first)
-        stay = await first.put_stay(samples.stay(samples.name("stay"), guest, "dallas"))
+        stay = (await first.put_stay(samples.stay(samples.name("stay"), guest, "dallas"))).value
         other = samples.stay(samples.name("stay"), guest, "dallas")
         await asyncio.gather(
             second.put_live(stay, [samples.entry("live-1")]),

@@ -83,7 +83,7 @@ async def told_everywhere(store: Store) -> str:
     await store.write(guest, change_nothing, once())
     await store.write(guest, let_wait)
     await store.put_property("htl_a", {"name": "A"})
-    lodged = await store.put_stay(stay(name("sty"), guest, "htl_a"), once())
+    lodged = (await store.put_stay(stay(name("sty"), guest, "htl_a"), once())).value
     await store.put_live(lodged, [telling("prf_live", "live")])
     return guest
 
@@ -151,7 +151,7 @@ async def test_a_place_left_unsealed_would_be_found(
     await store.create(newborn(guest))
     await store.write(guest, tell("prf_0", "0"))
     await store.put_property("htl_a", {"name": "A"})
-    lodged = await store.put_stay(stay(name("sty"), guest, "htl_a"), once())
+    lodged = (await store.put_stay(stay(name("sty"), guest, "htl_a"), once())).value
     await store.put_live(lodged, [telling("prf_live", "live")])
     if left_out == "seal_waiting":
         await store.write(guest, let_wait)
