@@ -29,6 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.middleware import BATCH_BYTES_MAX, Refusal
 from prefs import telemetry
 
+STREAMS = frozenset(("/v1/changes",))  # answers that go on for hours: they have a place until they begin
 ALWAYS_ANSWERED = frozenset(("/livez", "/readyz", "/metrics"))
 AT_ONCE = 16  # writes that come together share a transaction
 AT_ONCE_IN_OVERLOAD = 2  # more would not be done sooner, and the rounds of the event loop would be longer
@@ -105,10 +106,32 @@ class Admission:
         if place is None:
             await _shed(scope, send)
             return
+        if scope["path"] in STREAMS:
+            await self._stream(place, scope, receive, send)
+            return
         try:
             await self.app(scope, receive, send)
         finally:
             self._leave(place)
+
+    async def _stream(self, place: int, scope: Scope, receive: Receive, send: Send) -> None:
+        """What a stream costs before it begins is work like any other; afterwards it mostly waits."""
+        left = False
+
+        def leave() -> None:
+            nonlocal left
+            if not left:
+                left = True
+                self._leave(place)
+
+        async def begun(message: Message) -> None:
+            leave()
+            await send(message)
+
+        try:
+            await self.app(scope, receive, begun)
+        finally:
+            leave()
 
     async def _enter(self) -> int | None:
         """Take a place, waiting for one if need be; the round it is of. None when it took too long."""

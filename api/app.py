@@ -29,6 +29,7 @@ from api.middleware import BodyLimit, Telemetry
 from api.routes import (
     accesses,
     catalogue,
+    changes,
     consents,
     devices,
     enrolment,
@@ -43,6 +44,7 @@ from api.routes import (
     stays,
 )
 from api.schemas.document import describe
+from api.streams import Seats
 from api.tokens import Signer
 from prefs import telemetry
 from prefs.bootstrap import House, open_house
@@ -52,6 +54,7 @@ from prefs.settings import Settings
 
 ROUTERS = (
     preferences,
+    changes,
     guests,
     consents,
     invitations,
@@ -70,7 +73,7 @@ REPLAY_PAUSE_S = 1.0
 CROSS_ORIGIN_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CROSS_ORIGIN_HEADERS = (
     *("Authorization", "Cache-Control", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"),
-    *("Preferences-Base-Version", "Preferences-Min-Version", "X-Request-ID"),
+    *("Last-Event-ID", "Preferences-Base-Version", "Preferences-Min-Version", "X-Request-ID"),
 )
 EXPOSED_HEADERS = (
     *("Age", "Cache-Status", "Coherence", "ETag", "Location", "Preferences-Version", "RateLimit", "RateLimit-Policy"),
@@ -129,6 +132,7 @@ def create_app(settings: Settings | None = None, house: House | None = None) -> 
     app.state.house = None
     app.state.public_url = settings.public_url.rstrip("/")
     app.state.allowance = Allowance(settings.caller_rate, settings.service_rate, settings.property_rate)
+    app.state.seats = Seats(settings.streams_per_caller)
     app.state.device_page = settings.device_page
     app.state.issuer = settings.issuer
     app.hot = HotRead()
@@ -282,6 +286,8 @@ def _drain_on_signal(app: FastAPI) -> None:
 
     def drain() -> None:
         app.state.draining = True
+        if app.state.house is not None:
+            app.state.house.feed.drain()
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, drain)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})  # one sent while this process started is heard now

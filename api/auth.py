@@ -140,6 +140,11 @@ class Verifier:
             self._proofs.check(proof, found.jkt, digest, now.timestamp())
         return found.caller
 
+    def check(self, token: str, now: datetime, proof: Proof | None) -> None:
+        """Whether a token still counts whose request was admitted and goes on: its proof was for that. Raises
+        Unauthenticated."""
+        self._verified(token, now, proof)
+
     def _verified(self, token: str, now: datetime, proof: Proof | None) -> tuple[Known, bytes]:
         if len(token) > TOKEN_BYTES_MAX:
             raise Unauthenticated("The token is too long.")

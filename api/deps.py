@@ -23,6 +23,7 @@ from prefs.core.callers import Caller
 from prefs.core.errors import Fault, InvalidEdit, Unauthenticated, Unavailable
 from prefs.ports import Once, Traced
 from prefs.services.accesses import Accesses
+from prefs.services.changes import Changes
 from prefs.services.consents import Consents
 from prefs.services.corrections import Corrections
 from prefs.services.definitions import Definitions
@@ -118,6 +119,10 @@ async def get_export(house: House) -> Export:
     return house.export  # type: ignore[no-any-return]
 
 
+async def get_changes_of(house: House) -> Changes:
+    return house.changes  # type: ignore[no-any-return]
+
+
 async def get_caller(
     request: Request, house: House, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> Caller:
@@ -137,6 +142,18 @@ async def get_caller(
         caller = await verifier.admit(token, house.clock.now(), proof, proved=proved)
     request.app.state.allowance.admit(request.scope, caller)
     return caller
+
+
+def standing_of(request: Request, house: Any) -> Callable[[], None]:
+    """What a long answer asks before it says more: raises Unauthenticated once the token has ended or is revoked."""
+    verifier: Verifier = request.app.state.verifier
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    proof = proof_of(request) if scheme.lower() == "dpop" else None
+
+    def still() -> None:
+        verifier.check(token.strip(), house.clock.now(), proof)
+
+    return still
 
 
 def proof_of(request: Request) -> Proof:
@@ -335,6 +352,7 @@ ConsentsDep = Annotated[Consents, Depends(get_consents)]
 InvitationsDep = Annotated[Invitations, Depends(get_invitations)]
 StaysDep = Annotated[Stays, Depends(get_stays)]
 PropertiesDep = Annotated[Properties, Depends(get_properties)]
+ChangesDep = Annotated[Changes, Depends(get_changes_of)]
 AccessesDep = Annotated[Accesses, Depends(get_accesses)]
 CorrectionsDep = Annotated[Corrections, Depends(get_corrections)]
 ErasureDep = Annotated[Erasure, Depends(get_erasure)]

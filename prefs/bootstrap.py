@@ -22,6 +22,7 @@ from pysqlite3.dbapi2 import sqlite_version, sqlite_version_info
 
 from prefs.cache.breaker import Breaker
 from prefs.cache.counts import RedisCounts
+from prefs.cache.keys import GUEST, Heard, kind_of
 from prefs.cache.lines import Lines, SharedUnavailable
 from prefs.cache.metrics import PrometheusMetrics
 from prefs.cache.read_through import CachedStore, cached, embedded
@@ -31,6 +32,7 @@ from prefs.core.catalogue import Catalogue
 from prefs.core.consents import Terms
 from prefs.core.errors import SchemaOutdated, Sealed, StoreUnavailable, Unavailable
 from prefs.definitions import load_folder, load_standard
+from prefs.feed.tail import Bell, Tail
 from prefs.ledger.chained import ChainedLedger
 from prefs.ledger.keys import SEED_BYTES, LedgerKeys
 from prefs.ledger.memory import MemoryLedger
@@ -39,8 +41,9 @@ from prefs.ledger.verify import Report as Report
 from prefs.ledger.verify import verify
 from prefs.migrations import SchemaState as SchemaState
 from prefs.migrations import migrate, schema_state
-from prefs.ports import Clock, Ledger, SecondPlace, SharedCounts, Signer, Store, Tiers
+from prefs.ports import Blocker, Clock, Feed, Ledger, SecondPlace, SharedCounts, Signer, Store, Tiers
 from prefs.services.accesses import Accesses
+from prefs.services.changes import Changes
 from prefs.services.consents import Consents
 from prefs.services.corrections import Corrections
 from prefs.services.definitions import Definitions
@@ -111,9 +114,12 @@ class House:
     devices: Devices
     links: StayLinks
     revocations: Revocations
+    feed: Feed
+    changes: Changes
     counts: SharedCounts | None = None  # of requests, where processes share a cache
 
     async def close(self) -> None:
+        await self.feed.close()
         await self.witness.ledger.close()
         await self.store.close()
         if self.counts is not None:
@@ -123,13 +129,15 @@ class House:
 async def open_house(settings: Settings, clock: Clock | None = None) -> House:
     """Open the store and furnish the house. Raises SchemaOutdated rather than work on an old schema."""
     clock = clock or SystemClock()
-    store = await open_store(settings, clock)
+    bell = Bell()
+    store = await open_store(settings, clock, bell)
     try:
         receipts = await _receipts(settings, store)
     except BaseException:
         await store.close()
         raise
-    house = furnish(store, clock, open_ledger(settings, clock), terms_of(settings), receipts, settings.issuer)
+    ledger, terms = open_ledger(settings, clock), terms_of(settings)
+    house = furnish(store, clock, ledger, terms, receipts, settings.issuer, bell=bell)
     return replace(house, counts=RedisCounts(settings.redis_url)) if settings.shares_a_cache else house
 
 
@@ -202,20 +210,28 @@ def published_keys(settings: Settings) -> dict[str, Any]:
     return SigningKeys.read(settings.receipt_keys).published()
 
 
-async def open_store(settings: Settings, clock: Clock) -> Store:
-    """The stack in reading order: local tier, shared tier, SQL. Which tiers there are is said in design section 6."""
+async def open_store(settings: Settings, clock: Clock, bell: Bell | None = None) -> Store:
+    """The stack in reading order: local tier, shared tier, SQL. Which tiers there are is said in design section 6. The
+    bell rings for every write of this process and of any that shares the cache."""
+
+    def heard(invalidation: Heard) -> None:
+        if bell is not None and (invalidation.version or invalidation.purge or kind_of(invalidation.key) != GUEST):
+            bell.ring()
+
     if settings.database_url == MEMORY:
         return MemoryStore(clock)
     if await schema_of(settings) in (SchemaState.EMPTY, SchemaState.OUTDATED):
         raise SchemaOutdated("The database does not have the schema of this program. Run: guestprefs migrate")
     key = await asyncio.to_thread(cache_key, settings.cache_key) if settings.shares_a_cache else b""
     sql = await open_sql(settings, clock)
+    if bell is not None:
+        sql.on_write(bell.ring)
     bytes_max, metrics = settings.cache_mib * 2**20, PrometheusMetrics()
     if settings.on_sqlite:
         path = sqlite_path(parse(settings.database_url))
         return embedded(sql, clock, path, bytes_max=bytes_max, metrics=metrics)
     if settings.shares_a_cache:
-        return cached(sql, clock, settings.redis_url, key, bytes_max=bytes_max, metrics=metrics)
+        return cached(sql, clock, settings.redis_url, key, bytes_max=bytes_max, metrics=metrics, heard=heard)
     return sql
 
 
@@ -294,6 +310,15 @@ def _key_in(path: Path, what: str, size: int, *, make: bool) -> bytes:
     return key
 
 
+async def feed_blockers(settings: Settings) -> list[Blocker]:
+    """Transactions that hold the feed back at this moment."""
+    store = await open_sql(settings, SystemClock())
+    try:
+        return await store.feed.blockers()
+    finally:
+        await store.close()
+
+
 async def shared_cache_answers(settings: Settings) -> bool:
     """Whether the shared tier answers within its time limit; a second call, since the first has to connect."""
     lines = Lines(settings.redis_url, Breaker(time.monotonic))
@@ -314,6 +339,8 @@ def furnish(
     terms: Terms = Terms(),  # noqa: B008 - a frozen value
     receipts: tuple[Signer, SecondPlace] | None = None,
     issuer: str = "guestprefs",
+    *,
+    bell: Bell | None = None,
 ) -> House:
     """Every service over a store that is already open; without a ledger, or keys and a second place, ones in this
     process's memory."""
@@ -325,12 +352,13 @@ def furnish(
     tiers = store if isinstance(store, CachedStore) else None
     guests = Guests(store, definitions, clock, new_id, witness, tiers)
     consents = Consents(guests, terms)
+    preferences, feed = Preferences(store, definitions, clock, new_id, witness), Tail(store, clock, bell)
     return House(
         store=store,
         tiers=tiers,
         clock=clock,
         definitions=definitions,
-        preferences=Preferences(store, definitions, clock, new_id, witness),
+        preferences=preferences,
         guests=guests,
         consents=consents,
         invitations=Invitations(consents),
@@ -347,6 +375,8 @@ def furnish(
         export=Export(store, definitions, clock, witness),
         tombstones=Tombstones(store, clock, signer, second_place, ledger),
         signer=signer,
+        feed=feed,
+        changes=Changes(preferences, store, feed, clock, signer.digest),
     )
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from prefs.core.accesses import Access, Chained, Name, Recorded
-from prefs.core.changes import Change, Coherence, Written
+from prefs.core.changes import Change, Coherence, Cursor, FeedEvent, FeedPage, Written
 from prefs.core.enrolment import Credential, Decide, Kind
 from prefs.core.entries import Document, Entry, Identifier, ScopeKind, Strength
 from prefs.core.erasure import Tombstone
@@ -156,6 +156,18 @@ class Found:
 
 
 type Apply = Callable[[Document, Past], Written]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """An open transaction that the feed waits for: the database's name for its session, and what it says of itself."""
+
+    session: str
+    account: str
+    program: str
+    database: str
+    state: str
+    open_for: timedelta
 
 
 class Reads(Protocol):
@@ -316,6 +328,69 @@ class Credentials(Protocol):
         ...
 
 
+class FeedRows(Protocol):
+    """The feed as it rests beside what it tells of. Every method may raise StoreUnavailable."""
+
+    async def page(self, after: Cursor, limit: int, guest: str | None = None) -> FeedPage:
+        """What comes after this place, of one guest or of everybody. Whatever is committed is told once its turn can be
+        said, in whatever order transactions commit."""
+        ...
+
+    async def end(self) -> Cursor:
+        """A place such that everything before it is seen by every read that begins from now on."""
+        ...
+
+    async def trim(self, until: datetime, limit: int) -> int:
+        """Forget events up to then that are no changes of documents, `limit` at most; says how many."""
+        ...
+
+    async def blockers(self) -> list[Blocker]:
+        """Transactions that the feed waits for, the oldest first; none where there is one writer."""
+        ...
+
+
+class Listening(Protocol):
+    """One listener of the feed."""
+
+    @property
+    def here(self) -> Cursor:
+        """Whatever comes after this place it will still hear."""
+        ...
+
+    @property
+    def cut(self) -> bool:
+        """It fell too far behind, or the feed is another one: it hears nothing any more."""
+        ...
+
+    @property
+    def drained(self) -> bool:
+        """This process is about to stop, and asks it to leave."""
+        ...
+
+    async def take(self, timeout_s: float) -> list[FeedEvent]:
+        """What came, in order; nothing when the time is over, it was cut, or is asked to leave."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Feed(Protocol):
+    """The feed as this process hears it."""
+
+    @property
+    def rows(self) -> FeedRows: ...
+
+    async def listen(self, guest: str | None = None, place: str | None = None) -> Listening:
+        """Hear of one guest, or of everybody at a property, and of what concerns all. Raises StoreUnavailable."""
+        ...
+
+    def drain(self) -> None:
+        """Ask every listener to leave."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Store(Protocol):
     """Documents, history, facts and idempotency answers. Truth when it is SQL; every other store wraps or imitates it.
 
@@ -325,6 +400,11 @@ class Store(Protocol):
     @property
     def credentials(self) -> Credentials:
         """What is kept of callers, in the same place."""
+        ...
+
+    @property
+    def feed(self) -> FeedRows:
+        """All that changed, in order."""
         ...
 
     async def get(self, guest: str) -> Document | None:
@@ -424,6 +504,10 @@ class Store(Protocol):
 
     async def guests(self, limit: int, after: str = "") -> list[str]:
         """All guests by id, after the given one."""
+        ...
+
+    async def guests_at(self, property_id: str, limit: int, after: str = "") -> list[str]:
+        """Guests with an open stay at a property, by id, after the given one."""
         ...
 
     async def erase(self, guest: str, tombstone: Tombstone, once: Once | None = None) -> Buried | None:

@@ -247,6 +247,13 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="The same for all staff and devices of one property together. 0: no limit.",
     )
+    streams_per_caller: int = Field(
+        default=8,
+        ge=1,
+        le=4096,
+        description="Streams that one guest, member of staff or device may have open in a process, eight times as many "
+        "for a service or operator; more get 429 RATE_LIMITED.",
+    )
     head_timeout: float = Field(
         default=30.0,
         ge=0.1,

@@ -39,6 +39,7 @@ REASONS: dict[str, str] = {
 # Routes whose answer is ready-made text or bytes, so that there is no model to declare.
 PREPARED_BYTES: dict[str, str] = {
     "metrics": "Prometheus text",
+    "get_changes": "server-sent events",
 }
 
 TOP_LEVEL = {

@@ -4,6 +4,7 @@ import asyncio
 import platform
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from api.cli.release import version_number
 from prefs.bootstrap import (
     SchemaState,
     cache_key,
+    feed_blockers,
     shared_cache_answers,
     sqlite_release,
     standard_catalogue,
@@ -25,6 +27,7 @@ from prefs.core.errors import PrefsError
 from prefs.settings import Settings
 
 PYTHON_AT_LEAST = (3, 12)  # older ones lose task cancellations, and this code would not even parse
+FEED_PATIENCE = timedelta(seconds=5)  # a write takes two at most
 COMPANIONS = ("fastapi", "starlette", "pydantic", "sqlalchemy", "asyncpg", "pysqlite3", "granian", "joserfc")
 
 
@@ -52,7 +55,7 @@ def _examine(data: Path | None) -> Iterator[Finding]:
     yield from (Finding(False, f"Unsafe: {finding}") for finding in unsafe)
     if not unsafe:
         yield Finding(True, "Safe to serve real guests: no debugging, no demo key, no known password, no open file.")
-    for look in (_keys, _catalogue, _database, _vault, _cache):
+    for look in (_keys, _catalogue, _database, _vault, _cache, _feed):
         yield _look(look, settings)
     yield from providers.examine(settings)
 
@@ -155,3 +158,27 @@ def _cache(settings: Settings) -> Finding:
     if not asyncio.run(shared_cache_answers(settings)):
         return Finding(False, f"Cache: {where} does not answer. The service works without it, only slower.")
     return Finding(True, f"Cache: {kept}, and {where} answers.")
+
+
+def _feed(settings: Settings) -> Finding:
+    """An open transaction anywhere in the cluster holds back what streams tell, though it has nothing to do with it."""
+    if not settings.database_url.startswith("postgresql"):
+        return Finding(True, "Feed: one writer at a time; nothing can hold it back.")
+    if schema_now(settings) in (SchemaState.EMPTY, SchemaState.OUTDATED):
+        return Finding(True, "Feed: not looked at before the database has its tables.")
+    late = [one for one in asyncio.run(feed_blockers(settings)) if one.open_for > FEED_PATIENCE]
+    if not late:
+        return Finding(True, "Feed: no old transaction holds it back.")
+    worst = late[0]
+    who = f"account {worst.account}, program {worst.program or 'unnamed'}, database {worst.database}, {worst.state}"
+    remedy = (
+        f"ROLLBACK PREPARED '{worst.session}' (or COMMIT PREPARED)"
+        if worst.state == "prepared"
+        else f"SELECT pg_terminate_backend({worst.session})"
+    )
+    return Finding(
+        False,
+        f"Feed: streams hear nothing new, because {len(late)} transaction{'s are' if len(late) > 1 else ' is'} open; "
+        f"the oldest for {worst.open_for.total_seconds():.0f} s is session {worst.session} ({who}). "
+        f"Let it end, or end it: {remedy}",
+    )

@@ -13,7 +13,18 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from api.schemas import catalogue, consents, enrolment, guests, preferences, problems, properties, rights, stays
+from api.schemas import (
+    catalogue,
+    changes,
+    consents,
+    enrolment,
+    guests,
+    preferences,
+    problems,
+    properties,
+    rights,
+    stays,
+)
 
 _MODELS: tuple[type[BaseModel], ...] = (
     guests.GuestCreate,
@@ -35,6 +46,7 @@ _SHAPES: tuple[dict[str, Any], ...] = (
     catalogue.DEFINITION_SCHEMA,
     enrolment.ASK_SCHEMA,
     enrolment.TOKEN_SCHEMA,
+    *changes.SHAPES,
 )
 _REF = "#/components/schemas/{model}"
 _ANY_READ = (401, 403, 404, 422, 429, 503)

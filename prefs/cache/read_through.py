@@ -64,6 +64,7 @@ class CachedStore:
     ) -> None:
         self.inner = inner
         self.credentials = inner.credentials  # nothing of a guest that a cache could tell
+        self.feed = inner.feed
         self.clock = clock
         self._shared = shared
         self._local = local
@@ -257,6 +258,9 @@ class CachedStore:
 
     async def guests(self, limit: int, after: str = "") -> list[str]:
         return await self.inner.guests(limit, after)
+
+    async def guests_at(self, property_id: str, limit: int, after: str = "") -> list[str]:
+        return await self.inner.guests_at(property_id, limit, after)
 
     async def ping(self) -> None:
         await self.inner.ping()

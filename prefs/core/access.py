@@ -58,6 +58,7 @@ class Act(StrEnum):
     READ_STAY = "read_stay"
     PUT_STAY = "put_stay"
     READ_PROPERTY = "read_property"
+    FOLLOW_PROPERTY = "follow_property"
     LIST_PROPERTIES = "list_properties"
     CHANGE_PROPERTY = "change_property"
     READ_CATALOGUE = "read_catalogue"
@@ -100,6 +101,7 @@ identify_guest    register   -      -     -       -       guests.all  guests.all
 read_stay         guest      self   self  here    here    guests.all  guests.all
 put_stay          register   -      -     -       -       guests.all  guests.all
 read_property     property   any    any   theirs  theirs  any         any
+follow_property   property   -      -     theirs  theirs  guests.all  guests.all
 list_properties   property   -      -     -       theirs  any         any
 change_property   property   -      -     -       -       -           any
 read_catalogue    catalogue  any    any   any     any     any         any

@@ -1,6 +1,9 @@
-"""What one accepted write did: the guest's new version, per key what left and what came, who, when, through what."""
+"""What one accepted write did: the guest's new version, per key what left and what came, who, when, through what.
 
-from collections.abc import Iterable
+And the feed, which is all of them in order: where one stands in it (`Cursor`), and what it tells (`FeedEvent`).
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -83,3 +86,60 @@ class Written:
     coherence: Coherence = Coherence.WHOLE
     papers: Papers | None = None
     erasure: Erasure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in the feed: whatever comes after it is still to be told.
+
+    The feed is told in steps, each of the transactions from `since` up to, not with, `until` (0: as far as can be said
+    now), in the order of their positions; in this step it was told up to `position`. An engine with one writer has one
+    step that never ends. Numbers only: they name nobody.
+    """
+
+    since: int = 0
+    until: int = 0
+    position: int = 0
+
+
+class EventKind(StrEnum):
+    """What the feed tells of: a change of a document, and what else changes the answers about a guest."""
+
+    CHANGE = "change"
+    STAY = "stay"
+    PRESS = "press"
+    ERASED = "erased"
+    PROPERTY = "property"  # what a property declares; of no guest
+    CATALOGUE = "catalogue"  # the extension; of no guest and no property
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """That something changed, without what it is now: that is read when it is told, for whoever it is told to.
+
+    `place` is the property, where the event is about one; `action` and `note` are the change's. Whoever was erased
+    has no id any more: there `guest` is the digest of the tombstone."""
+
+    kind: EventKind
+    cursor: Cursor
+    guest: str = ""
+    version: int = 0
+    keys: tuple[str, ...] = ()
+    place: str = ""
+    action: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """The next events of the feed, in an order in which no guest's changes are reversed; an event may come twice.
+
+    `cursor` is where to go on, `more` whether there is more at once. `waiting_since` is when the oldest change was made
+    that is committed and cannot be told yet, since an older transaction may still commit before it. `lost` says that
+    the place asked for is none of this feed's: it was another database's."""
+
+    events: Sequence[FeedEvent]
+    cursor: Cursor
+    more: bool = False
+    waiting_since: datetime | None = None
+    lost: bool = False

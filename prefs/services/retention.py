@@ -6,6 +6,7 @@ begun anew. A dry run counts the same things and changes none.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from prefs.core import retention
 from prefs.core.changes import Action, Change, KeyChange, Written
@@ -15,9 +16,11 @@ from prefs.core.stays import Stay
 from prefs.ports import Clock, Lodging, Lookup, Past, Store
 from prefs.services.erasure import Erasure
 from prefs.services.surroundings import CatalogueSource
+from prefs.services.tellings import FEED_KEPT
 
 PAGE = 200
 ACTOR = "retention"
+FEED_EVENTS_KEPT = FEED_KEPT + timedelta(days=1)
 
 
 @dataclass
@@ -43,6 +46,7 @@ class Retention:
         report.add("answers", await self.store.forget_answers(dry=dry))
         if not dry:
             await self._waiting(report)
+            await self._events()
         while page := await self.store.guests(PAGE, report.after):
             found = await self.store.look_up(Lookup(page, page))
             for guest in page:
@@ -55,6 +59,11 @@ class Retention:
     async def _waiting(self, report: Report) -> None:
         while dropped := await self.store.drop_waiting(self.clock.now(), PAGE):
             report.add("waiting", dropped)
+
+    async def _events(self) -> None:
+        """What the feed tells beside changes: who comes back later than that begins anew."""
+        while await self.store.feed.trim(self.clock.now() - FEED_EVENTS_KEPT, PAGE) == PAGE:
+            pass
 
     async def _one(self, document: Document, lodging: Lodging, report: Report, dry: bool) -> None:
         guest, now = document.guest, self.clock.now()

@@ -29,6 +29,7 @@ from prefs.store.json_text import dump, load, plain
 from prefs.store.reads import Known
 from prefs.store.remembered import Remembered
 from prefs.store.replays import KEPT, Stored
+from prefs.store.statements import NEXT_POSITION
 from prefs.store.tables import EPOCH, MICROSECOND
 
 _ENTRY_COLUMNS = (
@@ -111,7 +112,7 @@ _SET = "UPDATE guest SET version = ?, display_name = ?, updated_at = ? WHERE id 
 # SQLite has one writer, so the next number is free until it commits. Trimming history must keep the newest row.
 _SAY = (
     "INSERT INTO change (guest_id, version, position, at, actor, role, surface, action, note, keys, sealed) "
-    "VALUES (?, ?, (SELECT coalesce(max(position), 0) + 1 FROM change), ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"VALUES (?, ?, {NEXT_POSITION['sqlite']}, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 

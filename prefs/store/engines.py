@@ -89,6 +89,8 @@ class Unit:
 class Runner(Protocol):
     """Runs work on an engine, each piece in a transaction of its own, whatever becomes of the caller."""
 
+    wrote: Callable[[], None]  # called on the event loop when a write may have committed
+
     async def look[T](self, work: Look[T], *, snapshot: bool = True) -> T:
         """Read; with `snapshot` every statement sees the same moment, without it only one statement is run."""
         ...

@@ -14,12 +14,14 @@ from prefs.core.erasure import Tombstone
 from prefs.core.errors import KeyReused
 from prefs.core.revocations import Revocable, pseudonym
 from prefs.ports import Buried, Once
+from prefs.store import feed
 from prefs.store.engines import Outcome
 from prefs.store.statements import Among, insert_new
 from prefs.store.tables import ERASURE, GUEST, IDEMPOTENCY, LIVE, REVOCATION, STAY, Row
 
 _LOCK = select(GUEST.c.id).where(GUEST.c.id == bindparam("of")).with_for_update()
 _STAYS = select(STAY.c.id).where(STAY.c.guest_id == bindparam("of")).order_by(STAY.c.id).with_for_update()
+_PLACES = select(STAY.c.property).distinct().where(STAY.c.guest_id == bindparam("of"))
 _DROP_LIVE = delete(LIVE).where(Among(LIVE.c.stay_id, "stays"))
 _DROP_GUEST = delete(GUEST).where(GUEST.c.id == bindparam("of"))
 _DROP_OWN_ANSWERS = delete(IDEMPOTENCY).where(IDEMPOTENCY.c.caller == bindparam("of"))
@@ -57,6 +59,8 @@ def erase(connection: Connection, guest: str, tombstone: Tombstone, once: Once |
         known = find(connection, tombstone.digest)
         return Outcome(Buried(known, fresh=False) if known else None, keep=False)
     stays = list(connection.execute(_STAYS, {"of": guest}).scalars())
+    houses = list(connection.execute(_PLACES, {"of": guest}).scalars())
+    feed.say_erased(connection, tombstone.digest, houses, tombstone.at)
     places = {LIVE.name: connection.execute(_DROP_LIVE, {"stays": stays}).rowcount}
     for table in tables_of_a_guest():
         places[table.name] = connection.execute(_drop(table), {"of": guest}).rowcount

@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from prefs.core.changes import EventKind
 from prefs.core.entries import Entry
 from prefs.core.errors import NotFound, Refused, StayTaken
 from prefs.core.stays import Stay, StayStatus
 from prefs.ports import Once, Record, Safe, Vault
-from prefs.store import contents, keys, records, replays
+from prefs.store import contents, feed, keys, records, replays
 from prefs.store.engines import Outcome
 from prefs.store.json_text import plain
 from prefs.store.statements import Among, insert_new, upsert
@@ -22,6 +23,13 @@ OPEN = (StayStatus.BOOKED.value, StayStatus.IN_HOUSE.value)
 
 _STAY = select(STAY).where(STAY.c.id == bindparam("of"))
 _OPEN_STAYS = select(STAY.c.id).where(STAY.c.property == bindparam("of"), STAY.c.status.in_(OPEN)).limit(1)
+_LODGERS = (
+    select(STAY.c.guest_id)
+    .distinct()
+    .where(STAY.c.property == bindparam("of"), STAY.c.status.in_(OPEN), STAY.c.guest_id > bindparam("after"))
+    .order_by(STAY.c.guest_id)
+    .limit(bindparam("most"))
+)
 _SET_STAY = update(STAY).where(STAY.c.id == bindparam("of"))
 _GUEST = select(GUEST.c.id).where(GUEST.c.id == bindparam("of"))
 _DROP_LIVE = delete(LIVE).where(LIVE.c.stay_id == bindparam("of"))
@@ -44,6 +52,10 @@ def stay(connection: Connection, stay_id: str) -> Stay | None:
     return records.stay_of(row) if row else None
 
 
+def lodgers(connection: Connection, property_id: str, limit: int, after: str) -> list[str]:
+    return list(connection.execute(_LODGERS, {"of": property_id, "after": after, "most": limit}).scalars())
+
+
 def put_stay(connection: Connection, given: Stay, once: Once | None, now: datetime, vault: Vault) -> Outcome[Stay]:
     if once and (stored := replays.claim(connection, once, given.guest, now, vault)):
         return Outcome(records.stay_from_json(stored.answer), keep=False)
@@ -56,6 +68,8 @@ def put_stay(connection: Connection, given: Stay, once: Once | None, now: dateti
     changed = True
     if not insert_new(connection, STAY, records.stay_columns(fresh)):
         fresh, changed = _replace_stay(connection, fresh)
+    if changed:
+        feed.say(connection, EventKind.STAY, now, given.guest, given.property)
     if once:
         safe = keys.safe_for(connection, vault, given.guest, now)
         replays.keep(connection, once, records.stay_json(fresh), safe)
@@ -86,6 +100,7 @@ def put_live(
     connection.execute(_DROP_LIVE_KEYS, {"of": given.id, "keys": pressed})
     if rows := [_press_columns(given.id, entry, safe) for entry in map(records.settle_entry, entries)]:
         connection.execute(insert(LIVE), rows)
+    feed.say(connection, EventKind.PRESS, now, given.guest, given.property)
     return Outcome(None)
 
 
@@ -108,9 +123,10 @@ def properties(connection: Connection, limit: int, after: str) -> list[Record]:
     return [Record(row.id, row.body, row.version) for row in rows]
 
 
-def put_property(connection: Connection, property_id: str, given: Mapping[str, Any]) -> Outcome[Record]:
+def put_property(connection: Connection, property_id: str, given: Mapping[str, Any], now: datetime) -> Outcome[Record]:
     body = plain(dict(given))
     if insert_new(connection, PROPERTY, {"id": property_id, "body": body, "version": 1}):
+        feed.say(connection, EventKind.PROPERTY, now, place=property_id)
         return Outcome(Record(property_id, body, 1))
     row = connection.execute(_PROPERTY.with_for_update(), {"of": property_id}).first()
     if row is None:
@@ -118,6 +134,7 @@ def put_property(connection: Connection, property_id: str, given: Mapping[str, A
     if row.body == body:
         return Outcome(Record(property_id, row.body, row.version), keep=False)
     connection.execute(_SET_PROPERTY, {"of": property_id, "body": body, "version": row.version + 1})
+    feed.say(connection, EventKind.PROPERTY, now, place=property_id)
     return Outcome(Record(property_id, body, row.version + 1))
 
 
@@ -133,7 +150,7 @@ def delete_property(connection: Connection, property_id: str) -> Outcome[bool]:
 # ---------------------------------------------------------------- catalogue extensions
 
 
-def put_extension(connection: Connection, key: str, given: Mapping[str, Any]) -> Outcome[int]:
+def put_extension(connection: Connection, key: str, given: Mapping[str, Any], now: datetime) -> Outcome[int]:
     body = plain(dict(given))
     # The version's row is the lock: extensions are put one after another.
     version: int = connection.execute(
@@ -149,4 +166,5 @@ def put_extension(connection: Connection, key: str, given: Mapping[str, Any]) ->
         connection.execute(insert(EXTENSION), {"key": key, "body": body, "version": version})
     else:
         connection.execute(_SET_EXTENSION, {"of": key, "body": body, "version": version})
+    feed.say(connection, EventKind.CATALOGUE, now)
     return Outcome(version)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from prefs.core.changes import Change, Erasure, Written
+from prefs.core.changes import Change, Erasure, EventKind, Written
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.erasure import Tombstone
 from prefs.core.errors import IdentifierTaken, KeyReused, NotFound, Refused, StayTaken
@@ -22,6 +22,7 @@ from prefs.store import records, usage
 from prefs.store.facts import OPEN
 from prefs.store.json_text import plain
 from prefs.store.memory_credentials import MemoryCredentials
+from prefs.store.memory_feed import MemoryFeed
 from prefs.store.replays import KEPT
 
 
@@ -70,6 +71,7 @@ class MemoryStore:
         self._credentials = MemoryCredentials()
         self.credentials: Credentials = self._credentials
         self._tombstones: dict[str, Tombstone] = {}
+        self.feed = MemoryFeed()
 
     # ------------------------------------------------------------ guests
 
@@ -102,6 +104,7 @@ class MemoryStore:
                 raise Refused(f"The guest {guest} exists already.")
             self._take_identifiers(Document(guest, 0), document)
             self._guests[guest] = _Guest(document, [change])
+            self.feed.say_change(change)
             return self._told(Written(document, change, written.answer), once)
 
     async def write(self, guest: str, apply: Apply, once: Once | None = None) -> Written:
@@ -123,6 +126,7 @@ class MemoryStore:
             if written.erasure:
                 self._erase(guest, present, written.erasure)
             present.changes.append(change)
+            self.feed.say_change(change)
             return self._told(Written(document, change, answer), once)
 
     async def history(self, guest: str, limit: int, before: int | None = None) -> list[Change]:
@@ -158,6 +162,14 @@ class MemoryStore:
     async def guests(self, limit: int, after: str = "") -> list[str]:
         return [guest for guest in sorted(self._guests) if guest > after][:limit]
 
+    async def guests_at(self, property_id: str, limit: int, after: str = "") -> list[str]:
+        found = {
+            stay.guest
+            for stay in self._stays.values()
+            if stay.property == property_id and stay.status.value in OPEN and stay.guest > after
+        }
+        return sorted(found)[:limit]
+
     # ------------------------------------------------------------ erasure
 
     async def erase(self, guest: str, tombstone: Tombstone, once: Once | None = None) -> Buried | None:
@@ -168,6 +180,8 @@ class MemoryStore:
                 known = self._tombstones.get(tombstone.digest)
                 return Buried(known, fresh=False) if known else None
             stays = [stay.id for stay in self._stays.values() if stay.guest == guest]
+            houses = [self._stays[stay].property for stay in stays]
+            self.feed.say_erased(guest, tombstone.digest, houses, tombstone.at)
             answers = [key for key, answer in self._kept.items() if guest == answer.guest or key[0] == f"guest:{guest}"]
             document = kept.document
             places = {
@@ -236,6 +250,7 @@ class MemoryStore:
             left = [entry for entry in self._live.get(stay.id, ()) if entry.key not in gone]
             come = [records.settle_entry(entry) for entry in entries]
             self._live[stay.id] = sorted(left + come, key=lambda entry: (entry.key, entry.id))
+            self.feed.say(EventKind.PRESS, self._clock.now(), stay.guest, stay.property)
             return Put(None)
 
     async def stay(self, stay: str) -> Stay | None:
@@ -266,6 +281,8 @@ class MemoryStore:
                 if fresh.room != present.room:
                     self._live.pop(stay.id, None)
             self._stays[stay.id] = fresh
+            if fresh is not present:
+                self.feed.say(EventKind.STAY, self._clock.now(), stay.guest, stay.property)
             self._keep(once, stay.guest, records.stay_json(fresh))
             return Put(fresh)
 
@@ -284,6 +301,7 @@ class MemoryStore:
             if present and present.body == given:
                 return Put(present)
             self._properties[property_id] = Record(property_id, given, present.version + 1 if present else 1)
+            self.feed.say(EventKind.PROPERTY, self._clock.now(), place=property_id)
             return Put(self._properties[property_id])
 
     async def delete_property(self, property_id: str) -> Put[bool]:
@@ -302,6 +320,7 @@ class MemoryStore:
             if present is None or present.body != given:
                 self._extension_version += 1
                 self._extensions[key] = Record(key, given, self._extension_version)
+                self.feed.say(EventKind.CATALOGUE, self._clock.now())
             return Put(self._extension_version)
 
     async def ping(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import URL, Connection, event, select
@@ -45,12 +46,17 @@ _AHEAD = "ahead_s"  # how much the server's clock shows more than our monotonic 
 _ONE = select(1)
 
 
+def _unheard() -> None:
+    return None
+
+
 def open_runner(url: URL) -> Runner:
     return PostgresRunner(url) if url.get_backend_name() == "postgresql" else SqliteRunner(url)
 
 
 class PostgresRunner:
     def __init__(self, url: URL) -> None:
+        self.wrote: Callable[[], None] = _unheard
         self._waiter = Waiter(PATIENCE_SLICES)
         self._engine = postgres_engine(
             url, poolclass=MeasuredPool, pool_size=POOL_SIZE, max_overflow=0, pool_timeout=POOL_TIMEOUT_S
@@ -83,7 +89,9 @@ class PostgresRunner:
         async def start(unit: Unit) -> T:
             return await self._attempt(self._engine, lambda connection: transact(connection, work, unit), unit)
 
-        return await self._waiter.wait(start, unit=unit)
+        result = await self._waiter.wait(start, unit=unit)
+        self.wrote()
+        return result
 
     async def try_whole(self, statement: Statement, unit: Unit) -> bool:
         """Run a statement that is a whole write in a transaction of its own; False when it found the guest changed, or
@@ -96,7 +104,9 @@ class PostgresRunner:
                 await self._see(error)
                 raise translated(error) from error
 
-        return await self._waiter.wait(start, unit=unit)
+        done = await self._waiter.wait(start, unit=unit)
+        self.wrote()
+        return done
 
     async def _straight(self, statement: Statement, unit: Unit) -> bool:
         proxied = await self._living()
@@ -187,6 +197,7 @@ class SqliteRunner:
     """Work goes to threads; the writer's is alone, so writers of this process queue in order and never meet a lock."""
 
     def __init__(self, url: URL) -> None:
+        self.wrote: Callable[[], None] = _unheard
         self._url = url
         self._waiter = Waiter(SQLITE_PATIENCE_SLICES)
         self._writer = GroupWriter(url)
@@ -204,7 +215,9 @@ class SqliteRunner:
         )
 
     async def run[T](self, work: Work[T], unit: Unit | None = None) -> T:
-        return await self._waiter.wait(lambda unit: self._writer.run(work, unit), unit=unit)
+        result = await self._waiter.wait(lambda unit: self._writer.run(work, unit), unit=unit)
+        self.wrote()
+        return result
 
     async def fold(self) -> None:
         """Bring the write-ahead log into the file and empty it: what was deleted still stands in it. Readers are not

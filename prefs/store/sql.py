@@ -15,13 +15,28 @@ from prefs.core.erasure import Tombstone
 from prefs.core.errors import NotFound, PrefsError, SchemaOutdated, Sealed, StoreUnavailable, WrappingKeyMissing
 from prefs.core.papers import NO_PAPERS, Papers
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Buried, Clock, Credentials, Found, Lodging, Lookup, Once, Put, Record, Usage, Vault
+from prefs.ports import (
+    Apply,
+    Buried,
+    Clock,
+    Credentials,
+    FeedRows,
+    Found,
+    Lodging,
+    Lookup,
+    Once,
+    Put,
+    Record,
+    Usage,
+    Vault,
+)
 from prefs.store import documents, erasure, facts, papers, reads, replays
 from prefs.store.credentials import SqlCredentials
 from prefs.store.custody import Custody
 from prefs.store.documents import Kept
 from prefs.store.edits import Edit, NeedsLock, statement, write_sqlite
 from prefs.store.engines import Look, Runner, Unit, Work, parse, sqlite_path
+from prefs.store.feed import SqlFeed
 from prefs.store.remembered import Remembered
 from prefs.store.runners import PostgresRunner, SqliteRunner, open_runner
 from prefs.store.statements import INTEGER_MAX, storable
@@ -43,6 +58,7 @@ class SqlStore:
         self.custody = Custody(runner, clock, vault)
         self._remembered = Remembered()
         self.credentials: Credentials = SqlCredentials(runner)
+        self.feed: FeedRows = SqlFeed(runner, vault, self._look)
 
     @classmethod
     async def open(cls, url: str, clock: Clock, vault: Vault) -> Self:
@@ -59,6 +75,10 @@ class SqlStore:
             await store.close()
             raise
         return store
+
+    def on_write(self, wrote: Callable[[], None]) -> None:
+        """Have this called on the event loop after every write of this process that may have committed."""
+        self._runner.wrote = wrote
 
     # ------------------------------------------------------------ guests
 
@@ -159,6 +179,13 @@ class SqlStore:
     async def guests(self, limit: int, after: str = "") -> list[str]:
         return await self._runner.look(lambda connection: documents.every(connection, limit, after), snapshot=False)
 
+    async def guests_at(self, property_id: str, limit: int, after: str = "") -> list[str]:
+        if not storable(property_id):
+            return []
+        return await self._runner.look(
+            lambda connection: facts.lodgers(connection, property_id, limit, after), snapshot=False
+        )
+
     # ------------------------------------------------------------ erasure
 
     async def erase(self, guest: str, tombstone: Tombstone, once: Once | None = None) -> Buried | None:
@@ -238,7 +265,8 @@ class SqlStore:
         return await self._runner.look(lambda connection: facts.properties(connection, limit, after), snapshot=False)
 
     async def put_property(self, property_id: str, body: Mapping[str, Any]) -> Put[Record]:
-        return Put(await self._runner.run(lambda connection: facts.put_property(connection, property_id, body)))
+        now = self._clock.now()
+        return Put(await self._runner.run(lambda connection: facts.put_property(connection, property_id, body, now)))
 
     async def delete_property(self, property_id: str) -> Put[bool]:
         if not storable(property_id):
@@ -249,7 +277,8 @@ class SqlStore:
         return (await self.look_up(Lookup(extensions=True))).extensions or (0, [])
 
     async def put_extension(self, key: str, body: Mapping[str, Any]) -> Put[int]:
-        return Put(await self._runner.run(lambda connection: facts.put_extension(connection, key, body)))
+        now = self._clock.now()
+        return Put(await self._runner.run(lambda connection: facts.put_extension(connection, key, body, now)))
 
     # ------------------------------------------------------------ keys
 

@@ -3,13 +3,13 @@
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Insert, Table, bindparam, func, insert, select
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Insert, Table, bindparam, func, insert, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from prefs.store.tables import CHANGE, TextList
+from prefs.store.tables import CHANGE, FEED_EVENT, TextList
 
 INTEGER_MAX = 2**31 - 1  # versions are 32-bit in SQL
 
@@ -57,16 +57,29 @@ def _insert_or_nothing(dialect: str, table: Table) -> Any:
     return statement.on_conflict_do_nothing()
 
 
+# One numbering for changes and events of the feed. PostgreSQL has a sequence; SQLite has one writer, so the next number
+# is free until it commits. Whatever trims them must keep the newest: on SQLite its number would be given again.
+NEXT_POSITION = {
+    "postgresql": "nextval('change_position_seq')",
+    "sqlite": (
+        "max(coalesce((SELECT max(position) FROM change), 0), coalesce((SELECT max(position) FROM feed_event), 0)) + 1"
+    ),
+}
+
+
 @cache
 def insert_change(dialect: str) -> Insert:
-    """PostgreSQL numbers changes itself; SQLite has one writer, so the next number is free until it commits.
+    return insert(CHANGE) if dialect == "postgresql" else _numbered(CHANGE, dialect)
 
-    Trimming history must keep the newest row: on SQLite its number would be given again.
-    """
-    if dialect == "postgresql":
-        return insert(CHANGE)
-    following = select(func.coalesce(func.max(CHANGE.c.position), 0) + 1).scalar_subquery()
-    return insert(CHANGE).values(position=func.coalesce(following, 0, type_=BigInteger()))
+
+@cache
+def insert_event(dialect: str) -> Insert:
+    return _numbered(FEED_EVENT, dialect)
+
+
+def _numbered(table: Table, dialect: str) -> Insert:
+    number: Any = literal_column(f"({NEXT_POSITION[dialect]})", BigInteger())
+    return insert(table).values(position=func.coalesce(number, 0, type_=BigInteger()))
 
 
 def storable(*texts: str) -> bool:

@@ -32,7 +32,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 from sqlmodel import Field, SQLModel
 
-REVISION = "0006"  # the newest migration; a store on an older schema does not open
+REVISION = "0007"  # the newest migration; a store on an older schema does not open
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -239,7 +239,7 @@ class ChangeRow(Row, table=True):
     """History and feed in one: `version` orders a guest's changes, (`xid`, `position`) the changes of all."""
 
     __tablename__ = "change"
-    __table_args__ = (Index(None, "position"),)
+    __table_args__ = (Index(None, "position"), Index(None, "xid", "position"))
 
     guest_id: str = Field(sa_column=_owner())
     version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
@@ -253,6 +253,21 @@ class ChangeRow(Row, table=True):
     note: str = Field(sa_type=Text)
     keys: list[Any] = Field(sa_column=Column(JSON, nullable=False))
     sealed: bytes | None = _sealed()
+
+
+class FeedEventRow(Row, table=True):
+    """What the feed tells beside changes, for a few days: numbered together with them. Of an erasure it holds the
+    digest that the tombstone has, in the place of the guest."""
+
+    __tablename__ = "feed_event"
+    __table_args__ = (Index(None, "xid", "position"), Index(None, "guest_id"))
+
+    position: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False, nullable=False))
+    xid: int = Field(sa_column=Column(XID, server_default=CurrentTransaction(), nullable=False))
+    kind: str = Field(sa_type=Text)
+    guest_id: str = Field(sa_type=KEY)
+    place: str = Field(sa_type=KEY)
+    at: datetime = Field(sa_type=Instant)
 
 
 class StayRow(Row, table=True):
@@ -443,6 +458,7 @@ RECEIPT = table("receipt")
 INVITATION = table("invitation")
 WAITING = table("waiting")
 CHANGE = table("change")
+FEED_EVENT = table("feed_event")
 STAY = table("stay")
 LIVE = table("live")
 PROPERTY = table("property")

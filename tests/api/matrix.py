@@ -34,6 +34,8 @@ get_preferences@keys   guest       200    200   200     200    200      200
 edit_preferences       guest       200    403   403     403    200      403
 edit_preferences@stay  guest       200    200   403     200    200      403
 edit_preferences@room  guest       403    403   200     403    403      403
+get_changes            guest       200    200   200     200    200      200
+get_changes@property   house       403    403   200     200    200      200
 batch_preferences      batch       200    200   200     200    200      200
 create_guest           house       403    403   403     403    201      201
 find_guest             identifier  200    200   200     200    200      200
@@ -89,10 +91,12 @@ get_version            public      200    200   200     200    200      200
 metrics                public      200    200   200     200    200      200
 """
 
-# Query of a variant; {stay} is that of the owner.
+# Query of an operation or a variant; {stay} and {guest} are those of the owner.
 VARIANTS: Mapping[str, Mapping[str, str]] = {
     "stay": {"stay": "{stay}"},
     "keys": {"keys": "room.quiet", "explain": "true"},
+    "get_changes": {"guest": "{guest}", "follow": "false"},
+    "get_changes@property": {"property": PROPERTY, "follow": "false"},
     "edit_preferences@stay": {"scope": "stay:{stay}"},
     "edit_preferences@room": {"scope": "room"},
 }
@@ -112,9 +116,9 @@ class Line:
     def name(self) -> str:
         return f"{self.operation}@{self.variant}" if self.variant else self.operation
 
-    def query(self, stay: str) -> dict[str, str]:
+    def query(self, stay: str, guest: str) -> dict[str, str]:
         template = VARIANTS.get(self.name, VARIANTS.get(self.variant, {}))
-        return {name: value.format(stay=stay) for name, value in template.items()}
+        return {name: value.format(stay=stay, guest=guest) for name, value in template.items()}
 
 
 def lines() -> list[Line]:

@@ -43,7 +43,9 @@ async def cost(statements: Statements, redis: Redis, work: Callable[[], Awaitabl
 def asking(front: Front, operation: Operation, line: Line, asker: Asker, owner: Owner) -> Callable[[], Awaitable[Any]]:
     world = World(owner.guest, "", owner.stay)
     path, body = path_of(operation, world), body_of(operation, world)
-    return lambda: front.call(operation.method, path, asker.token, body, params=line.query(owner.stay) or None)
+    return lambda: front.call(
+        operation.method, path, asker.token, body, params=line.query(owner.stay, owner.guest) or None
+    )
 
 
 def absent(number: int) -> Owner:

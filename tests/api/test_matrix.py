@@ -48,7 +48,7 @@ class Stage:
         """One request that names this owner wherever an id of a guest stands."""
         operation = OPERATIONS[line.operation]
         world = World(owner.guest, self.owners["foreign"].guest, owner.stay, owner.invitation)
-        query = line.query(owner.stay)
+        query = line.query(owner.stay, owner.guest)
         if line.whose == "identifier":
             query |= {"system": "loyalty", "id": owner.identifier}
         path = changes.pop("path", None) or path_of(operation, world, owner.guest)
@@ -99,8 +99,8 @@ def expected_of(line: Line, asker: Asker, state: str) -> int:
 
 def without_permission(line: Line, asker: Asker) -> bool:
     """Where no guest is spoken of, a permission that is missing is told as such."""
-    return "without permission" in asker.name and line.operation in (
-        *("create_guest", "put_stay", "add_identifier", "remove_identifier"),
+    return "without permission" in asker.name and line.name in (
+        *("create_guest", "put_stay", "add_identifier", "remove_identifier", "get_changes@property"),
     )
 
 
@@ -108,7 +108,10 @@ def outside(line: Line, asker: Asker) -> bool:
     """The hotel that requests are about is another's business."""
     if line.operation == "list_devices":
         return asker.name == "staff elsewhere"
-    return line.operation == "get_property" and asker.name in ("staff elsewhere", "device elsewhere")
+    return line.name in ("get_property", "get_changes@property") and asker.name in (
+        "staff elsewhere",
+        "device elsewhere",
+    )
 
 
 def over(line: Line, asker: Asker, state: str) -> bool:

@@ -21,6 +21,7 @@ NOW, EVER = frozenset({"now", "away", "press"}), frozenset({"then", "now", "away
 TELLS: Mapping[str, tuple[str, tuple[str, ...], frozenset[str]]] = {
     "get_preferences": ("read_preferences", (APPLIED,), NOW),
     "batch_preferences": ("read_preferences", (APPLIED,), NOW),
+    "get_changes": ("read_preferences", (APPLIED,), NOW),
     "get_guest": ("read_guest", (STORED,), NOW - {"press"}),
     "find_guest": ("read_guest", (STORED,), NOW - {"press"}),
     "get_history": ("read_history", (STORED,), EVER - {"press"}),

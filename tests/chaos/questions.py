@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from prefs.bootstrap import SystemClock
+from prefs.core.changes import Cursor
+from prefs.services.tellings import write_place
 from tests.chaos import marks
 from tests.chaos.grounds import PROPERTY
 from tests.chaos.marked import AWAY, Asker, Marked
@@ -33,6 +36,7 @@ def asks_about(stage: Marked, name: str, asker: Asker) -> Iterator[Ask]:
     for query in queries:
         yield Ask("get_preferences", "GET", hot, name, query)
     yield Ask("get_preferences", "GET", hot, name, headers={"cache-control": "no-cache"})
+    yield from streams(stage, name, place)
     yield Ask("get_guest", "GET", guest, name)
     (identifier,) = (mark.word for mark in stage.of(name, "register") if mark.key == "identifier")
     yield Ask("find_guest", "GET", "/v1/guests", name, {"system": "loyalty", "id": identifier})
@@ -50,6 +54,15 @@ def asks_about(stage: Marked, name: str, asker: Asker) -> Iterator[Ask]:
     ):
         yield Ask(operation, "GET", path, name)
     yield from refused_asks(stage, name, guest)
+
+
+def streams(stage: Marked, name: str, place: str) -> Iterator[Ask]:
+    """What applies, and all that was ever said of the guest, told again to somebody who comes back."""
+    begun = {"last-event-id": write_place(Cursor(), SystemClock().now())}
+    of = {"guest": stage.ids[name], "follow": "false"}
+    for query in (of, of | {"property": place}):
+        for headers in ({}, begun):
+            yield Ask("get_changes", "GET", "/v1/changes", name, query, headers=headers)
 
 
 def refused_asks(stage: Marked, name: str, guest: str) -> Iterator[Ask]:
@@ -78,3 +91,7 @@ def batches(stage: Marked, names: Sequence[str], asker: Asker) -> Iterator[Ask]:
     for keys in (None, None, [*DEFINITIONS][:40], [*DEFINITIONS][40:]):
         body = {"guests": [stage.ids[name] for name in names], "property": asker.place or PROPERTY}
         yield Ask("batch_preferences", "POST", "/v1/preferences/batch", body=body | ({"keys": keys} if keys else {}))
+    begun = {"last-event-id": write_place(Cursor(), SystemClock().now())}
+    for headers in ({}, begun):
+        query = {"property": asker.place or PROPERTY, "follow": "false"}
+        yield Ask("get_changes", "GET", "/v1/changes", query=query, headers=headers)

@@ -78,7 +78,7 @@ class Walk:
         """In an order that is the same for everybody: what is asked of one alone comes last."""
         every = sorted(asks_about(self.stage, name, asker), key=lambda ask: ask.operation == "revert_change")
         for ask in every:
-            yield ask, frozenset(_named(self._ask(asker, ask).json()))
+            yield ask, frozenset(_named(_read(self._ask(asker, ask))))
 
     def _ask(self, asker: Asker, ask: Ask) -> httpx2.Response:
         headers = {**bearer(asker.token), **ask.headers}
@@ -103,7 +103,7 @@ class Walk:
         for key, where, said, valued in named:
             self.told["key"] += 1
             may = may_name(self.verdicts, asker, ask.operation, ask.guest, key)
-            if may and valued and ask.operation == "get_preferences":
+            if may and valued and ask.operation in ("get_preferences", "get_changes"):
                 said_so = [Mark(0, ask.guest, key, layer) for layer in ("now", "press")]
                 may = any(self.verdicts.sees(asker, "see_value", APPLIED, mark) for mark in said_so)
             if not may:
@@ -113,6 +113,13 @@ class Walk:
 
 
 type Named = tuple[str, str, str, bool]  # a preference key, where in the answer, what is said there, if with a value
+
+
+def _read(answer: httpx2.Response) -> Any:
+    if not answer.headers["content-type"].startswith("text/event-stream"):
+        return answer.json()
+    lines = (line.partition(": ") for line in answer.text.splitlines())
+    return [json.loads(data) for name, _, data in lines if name == "data"]
 
 
 def _named(told: Any, inside: str = "") -> Iterator[Named]:
@@ -134,6 +141,8 @@ def unseen(walk: Walk, askers: Sequence[Asker]) -> list[str]:
     """What somebody may see as a value and was told nowhere: a scan of answers that tell nothing finds nothing."""
     missing = []
     for asker in askers:
+        if walk.seen[asker.name, "get_preferences"] and not walk.seen[asker.name, "get_changes"]:
+            missing.append(f"{asker.name}: streams tell nothing")
         for operation in ("get_preferences", "get_guest"):
             for mark in walk.stage.marks:
                 if mark.layer != "now" or not marks.has_room(DEFINITIONS[mark.key].kind):
@@ -222,6 +231,7 @@ def test_the_scan_sees_what_is_planted(tmp_path: Path) -> None:
         "device tv dallas: get_guest",
         "service tv: get_guest",
         "staff housekeeping dallas: get_preferences",
+        "staff housekeeping dallas: get_changes",
     } <= shown
     told = [fault for fault in walk.faults if "edit_preferences" in fault or "revert_change" in fault]
     assert {fault.partition(":")[0] for fault in told} >= {"guest ana kiosk"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,77 +14,26 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.pool import NullPool
 
-from prefs.core.enrolment import Changes, Credential, Kind
 from prefs.core.entries import Identifier
-from prefs.core.erasure import Tombstone
 from prefs.core.errors import Refused, SchemaOutdated, StoreUnavailable
-from prefs.core.revocations import Revocable, Revocation
 from prefs.migrations import migrate
-from prefs.ports import Credentials, Lookup, Once, Store
+from prefs.ports import Credentials, FeedRows, Once, Store
 from prefs.store.engines import Outcome, parse, sqlite_engine, wal_safe
 from prefs.store.runners import PATIENCE_SLICES
 from prefs.store.sql import PURGE_EVERY, SqlStore
 from prefs.store.waiting import SLICE_S
 from tests.servers import PostgresServer
+from tests.store.calls import ALL, Call
 from tests.store.conftest import Place
-from tests.store.samples import NOW, SetClock, born, document, entry, identify, name, newborn, put, stay
+from tests.store.samples import SetClock, born, document, identify, name, put
 from tests.vaults import vault
-
-type Call = Callable[[Store], Awaitable[object]]
-
-TOMBSTONE = Tombstone("d1", NOW, "rcp_1")
-READS: dict[str, Call] = {
-    "get": lambda store: store.get("gst_1"),
-    "get_many": lambda store: store.get_many(["gst_1", "gst_2"]),
-    "find": lambda store: store.find(Identifier("pms", "1")),
-    "history": lambda store: store.history("gst_1", 10),
-    "look_up": lambda store: store.look_up(Lookup(["gst_1"], ["gst_1"], ["htl_1"], True)),
-    "live": lambda store: store.live(stay("sty_1", "gst_1", "htl_1")),
-    "stay": lambda store: store.stay("sty_1"),
-    "stays_of": lambda store: store.stays_of(["gst_1"]),
-    "property": lambda store: store.property("htl_1"),
-    "properties": lambda store: store.properties(10),
-    "extensions": lambda store: store.extensions(),
-    "usage": lambda store: store.usage("bed.type"),
-    "guests_with": lambda store: store.guests_with("bed.type", 10),
-    "guests": lambda store: store.guests(10),
-    "papers": lambda store: store.papers("gst_1"),
-    "tombstone": lambda store: store.tombstone("d1"),
-    "tombstones": lambda store: store.tombstones(),
-    "ping": lambda store: store.ping(),
-    "credentials.get": lambda store: store.credentials.get(Kind.LINK, "lnk_1"),
-    "credentials.of_property": lambda store: store.credentials.of_property(Kind.DEVICE, "htl_1", NOW, 10),
-    "credentials.revocations": lambda store: store.credentials.revocations(NOW),
-}
-WRITES: dict[str, Call] = {
-    "erase": lambda store: store.erase("gst_1", TOMBSTONE),
-    "bury": lambda store: store.bury([TOMBSTONE]),
-    "rewrite_history": lambda store: store.rewrite_history("gst_1", []),
-    "drop_waiting": lambda store: store.drop_waiting(NOW, 10),
-    "forget_answers": lambda store: store.forget_answers(),
-    "keep_receipt": lambda store: store.keep_receipt("d1", "signed"),
-    "create": lambda store: store.create(newborn(name("gst")), Once("caller", name("key"), "f")),
-    "write": lambda store: store.write("gst_1", put("prf_a", 1)),
-    "put_live": lambda store: store.put_live(stay("sty_1", "gst_1", "htl_1"), [entry("prf_a")]),
-    "put_stay": lambda store: store.put_stay(stay("sty_1", "gst_1", "htl_1")),
-    "put_property": lambda store: store.put_property("htl_1", {}),
-    "delete_property": lambda store: store.delete_property("htl_1"),
-    "put_extension": lambda store: store.put_extension("spa.oil", {}),
-    "credentials.add": lambda store: store.credentials.add(Credential(Kind.LINK, name("lnk"), {}, NOW), NOW),
-    "credentials.change": lambda store: store.credentials.change(
-        Kind.LINK, "lnk_1", lambda found: Changes(found, [Credential(Kind.LINK, "lnk_1", {}, NOW)])
-    ),
-    "credentials.revoke": lambda store: store.credentials.revoke([Revocation(Revocable.TOKEN, "1", NOW, NOW)], NOW),
-}
-ALL = READS | WRITES
 
 
 def test_every_method_of_the_port_is_tried() -> None:
-    methods = {name for name, member in vars(Store).items() if not name.startswith("_") and callable(member)}
-
-    methods |= {f"credentials.{name}" for name in vars(Credentials) if not name.startswith("_")}
-
-    assert set(ALL) | {"held", "forget", "close"} == methods
+    ports = {"": Store, "credentials.": Credentials, "feed.": FeedRows}
+    found = {at + name for at, port in ports.items() for name, one in vars(port).items() if callable(one)}
+    methods = {name for name in found if not name.rpartition(".")[2].startswith("_")}
+    assert set(ALL) | {"held", "forget", "close", "feed.blockers"} == methods
 
 
 async def every_call_is_unavailable(store: Store, calls: dict[str, Call] = ALL) -> None:

@@ -1,0 +1,1 @@
+"""The feed as processes hear it."""

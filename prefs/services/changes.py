@@ -1,0 +1,397 @@
+"""Streams: first what applies now, then whatever changes, for one guest or for all guests of a property.
+
+A stream tells nothing that the same caller would not be told by a read at that moment: every event is such a read, with
+the same tie, views and records in the ledger. What comes from the feed only says that it is time to read.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from prefs.core import access
+from prefs.core.access import Act
+from prefs.core.callers import Caller
+from prefs.core.catalogue import Catalogue
+from prefs.core.changes import Action, Cursor, EventKind, FeedEvent
+from prefs.core.errors import Fault, InvalidEdit, NotFound, StoreUnavailable
+from prefs.core.stays import Stay, turns
+from prefs.ports import Clock, Feed, Listening, Store, Tiers, Traced
+from prefs.services.answers import Answer
+from prefs.services.preferences import Preferences
+from prefs.services.surroundings import asked_for, no_property
+from prefs.services.tellings import (
+    FEED_KEPT,
+    WITHDRAWN,
+    Due,
+    Pulse,
+    Told,
+    Wanted,
+    differences,
+    read_place,
+    remember,
+    visible,
+    write_place,
+)
+
+SNAPSHOT_PAGE = 100  # guests in one event
+SNAPSHOTS_AT_ONCE = 2  # in a process; the others wait their turn
+REPLAY_PAGE = 200
+REPLAY_MAX = 1000  # events that are told again one by one; who missed more is told everything anew
+
+
+class Changes:
+    """Opens streams."""
+
+    def __init__(
+        self, preferences: Preferences, store: Store, feed: Feed, clock: Clock, digest_of: Callable[[str], str]
+    ) -> None:
+        self.preferences, self.store, self.feed, self.clock = preferences, store, feed, clock
+        self.digest_of = digest_of  # what an erased guest is known by
+        self.tiers = store if isinstance(store, Tiers) else None
+        self.turn = asyncio.Semaphore(SNAPSHOTS_AT_ONCE)
+
+    async def open(
+        self,
+        caller: Caller,
+        *,
+        guest: str | None = None,
+        property: str | None = None,
+        surface: str | None = None,
+        place: str | None = None,
+        follow: bool = True,
+        language: str = "en",
+        still: Callable[[], None] = lambda: None,
+    ) -> "Stream":
+        """A stream that begins after `place`, an id it told before. `still` is asked before anything is told, and
+        raises Unauthenticated once the caller's token is none any more. Raises NotFound, NotAllowed, InvalidEdit,
+        StoreUnavailable."""
+        faults = []
+        if surface is not None and surface != access.surface_of(caller):
+            faults.append(
+                Fault("surface", "OTHER_SURFACE", f"the token is for the surface {access.surface_of(caller)}")
+            )
+        since = read_place(place) if place else None
+        if place and since is None:
+            faults.append(Fault("Last-Event-ID", "BAD_CURSOR", "must be the id of an event of this stream"))
+        if guest is None and property is None and len(caller.properties) != 1:
+            faults.append(Fault("guest", "REQUIRED", "say which guest, or which property"))
+        if faults:
+            raise InvalidEdit(faults)
+        wanted = Wanted(guest, property, language, follow)
+        if guest is None:
+            wanted = Wanted(None, await self._house(caller, property), language, follow)
+        else:
+            access.require(caller, Act.READ_PREFERENCES)
+        return await Stream(self, caller, wanted, since, still).begin()
+
+    async def _house(self, caller: Caller, property: str | None) -> str:
+        access.require(caller, Act.FOLLOW_PROPERTY)
+        place = property or next(iter(caller.properties))
+        if not access.belongs(caller, place):
+            raise no_property()
+        surroundings = self.preferences.surroundings
+        await surroundings.property(place, await surroundings.catalogues.current())
+        return place
+
+    def reads(self, version: int = 0) -> Traced | None:
+        """As all processes share it, so that nobody who comes back to another one is told what was before."""
+        return None if self.tiers is None else self.tiers.reading(linearizable=True, min_version=version)
+
+
+class Stream:
+    """One stream, from its first event to its last."""
+
+    def __init__(
+        self,
+        house: Changes,
+        caller: Caller,
+        wanted: Wanted,
+        since: tuple[Cursor, datetime] | None,
+        still: Callable[[], None],
+    ) -> None:
+        self._house, self._caller, self._wanted, self._since, self._still = house, caller, wanted, since, still
+        self._ear: Listening | None = None
+        self._first: Answer | None = None
+        self._known: dict[str, bytes] = {}  # of every guest it told of, what it told
+        self._versions: dict[str, int] = {}
+        self._turns: dict[str, datetime] = {}  # when time alone may change something about a guest
+        self._cursor = Cursor()
+        self._pulse = Pulse()
+        self._over = False
+
+    async def begin(self) -> "Stream":
+        """Listen before the first look, so that nothing falls between; a guest who may not be seen is refused here."""
+        wanted = self._wanted
+        known = None if wanted.guest is None else asked_for(self._caller, Act.READ_PREFERENCES, wanted.guest)
+        self._ear = await self._house.feed.listen(known, None if wanted.guest is not None else wanted.property)
+        self._cursor = self._ear.here
+        try:
+            if wanted.guest is not None:
+                self._first = await self._first_look(wanted.guest)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    async def _first_look(self, guest: str) -> Answer | None:
+        """None for a guest of whom there is only left to say that they were erased. Raises NotFound."""
+        try:
+            return await self._read(guest)
+        except NotFound:
+            if self._since is None or not await self._was_erased(guest, self._since[0]):
+                raise
+            return None
+
+    async def _was_erased(self, guest: str, since: Cursor) -> bool:
+        while True:
+            page = await self._house.feed.rows.page(since, REPLAY_PAGE, guest)
+            if any(self._erased_one(event) == guest for event in page.events if event.kind is EventKind.ERASED):
+                return True
+            if not page.more:
+                return False
+            since = page.cursor
+
+    def close(self) -> None:
+        if self._ear is not None:
+            self._ear.close()
+
+    # ------------------------------------------------------------ telling
+
+    async def tell(self) -> AsyncGenerator[Told]:
+        """Everything, until there is nothing more to tell, the listener was cut, or the process is about to stop."""
+        assert self._ear is not None
+        try:
+            async with aclosing(self._begun()) as begun:
+                async for told in begun:
+                    self._still()
+                    yield told
+            while self._wanted.follow and not self._over:
+                events = await self._ear.take(self._pulse.patience_s(self._house.clock.now(), self._turns.values()))
+                self._still()
+                if self._ear.drained:
+                    yield Told("leave")
+                if self._ear.cut or self._ear.drained:
+                    return
+                self._cursor = self._ear.here
+                async with aclosing(self._tell_of(events)) as telling:
+                    async for told in telling:
+                        yield told
+        finally:
+            self.close()
+
+    async def _begun(self) -> AsyncGenerator[Told]:
+        """What was missed, or everything."""
+        if self._first is None and self._wanted.guest is not None:
+            yield self._erased(self._wanted.guest, self._place())
+            return
+        missed = await self._missed() if self._since is not None else None
+        if missed is None:
+            if self._since is not None:
+                self._since = None
+                yield Told("resync", {})
+            async with aclosing(self._snapshot()) as pages:
+                async for told in pages:
+                    yield told
+            return
+        async with aclosing(self._tell_of(missed)) as telling:
+            async for told in telling:
+                yield told
+
+    async def _missed(self) -> list[FeedEvent] | None:
+        """What the feed told after the place where the stream is to begin; None where that is too long ago."""
+        assert self._since is not None
+        cursor, at = self._since
+        if self._house.clock.now() - at > FEED_KEPT:
+            return None
+        guest = self._wanted.guest
+        events: list[FeedEvent] = []
+        while True:
+            page = await self._house.feed.rows.page(cursor, REPLAY_PAGE, guest)
+            if page.lost or len(events) + len(page.events) > REPLAY_MAX or self._cannot_tell(page.events):
+                return None
+            events += page.events
+            cursor = page.cursor
+            if not page.more:
+                self._cursor = cursor
+                return [event for event in events if event.place in ("", self._wanted.property or event.place)]
+
+    async def _snapshot(self) -> AsyncGenerator[Told]:
+        if self._wanted.guest is not None:
+            assert self._first is not None
+            self._keep(self._wanted.guest, self._first)
+            yield self._said(Told("snapshot", {"items": [self._first.body], "complete": True}, self._place()))
+            return
+        place, after = self._wanted.property or "", ""
+        while True:
+            async with self._house.turn:
+                page = await self._house.store.guests_at(place, SNAPSHOT_PAGE, after)
+                items = await self._items(page, place)
+            complete = len(page) < SNAPSHOT_PAGE
+            data = {"property": place, "items": items, "complete": complete}
+            yield self._said(Told("snapshot", data, self._place() if complete else ""))
+            if complete:
+                return
+            after = page[-1]
+
+    async def _items(self, guests: Sequence[str], place: str) -> list[dict[str, Any]]:
+        """Those of them that the caller has a reason to see here, as a batch tells them."""
+        house, now = self._house, self._house.clock.now()
+        reads = house.reads()
+        stays = await (reads or house.store).stays_of(guests)
+        here = [guest for guest in guests if self._is_here(stays.get(guest, ()), place, now)]
+        for guest in guests:
+            self._watch_clock(guest, None, stays.get(guest, ()), now)
+        batch = await house.preferences.batch(
+            self._caller, here, property=place, language=self._wanted.language, reads=reads
+        )
+        for item in batch:
+            if item.answer is not None:
+                self._keep(item.guest, item.answer, stays.get(item.guest, ()))
+        return [item.body for item in batch if item.answer is not None]
+
+    def _is_here(self, stays: Iterable[Stay], place: str, now: datetime) -> bool:
+        return any(stay.property == place and (stay.is_in_house(now) or stay.is_arriving(now)) for stay in stays)
+
+    # ------------------------------------------------------------ one event after the other
+
+    async def _tell_of(self, events: Sequence[FeedEvent]) -> AsyncGenerator[Told]:
+        """What these events come to for this caller. Only the last one told names the place after all of them."""
+        due, held = self._gather(events), None  # the one that may be the last
+        catalogue = await self._house.preferences.catalogues.current(self._house.reads()) if due else None
+        for guest, one in due.items():
+            told = await self._told(guest, one, catalogue) if catalogue is not None else None
+            if told is not None:
+                if held is not None:
+                    yield held
+                held = told
+            if self._over:
+                break
+        self._since = None
+        if held is not None:
+            yield self._said(replace(held, place=self._place()))
+        elif not events or self._pulse.is_due(self._house.clock.now()):
+            yield self._said(Told("here", None, self._place()))
+
+    def _gather(self, events: Sequence[FeedEvent]) -> dict[str, Due]:
+        due: dict[str, Due] = {}
+        for event in events:
+            if event.kind in (EventKind.PROPERTY, EventKind.CATALOGUE):
+                for guest in {*self._known, *([self._wanted.guest] if self._wanted.guest else [])}:
+                    due.setdefault(guest, Due()).moved = True
+                continue
+            if event.kind is EventKind.ERASED:
+                if erased := self._erased_one(event):
+                    due.setdefault(erased, Due()).erased = True
+                continue
+            withdrawn = event.action == Action.CONSENT and event.note.startswith(WITHDRAWN)
+            known = event.version <= self._versions.get(event.guest, 0)
+            if event.kind is EventKind.CHANGE and known and not withdrawn:
+                continue  # told already, or told early because another transaction held it back
+            one = due.setdefault(event.guest, Due())
+            one.moved = one.moved or event.kind is not EventKind.CHANGE
+            one.version = max(one.version, event.version)
+            one.keys += [key for key in event.keys if key not in one.keys]
+            if withdrawn:
+                one.withdrawn.append(event.note.removeprefix(WITHDRAWN).partition(",")[0])
+        now = self._house.clock.now()
+        for guest in [guest for guest, at in self._turns.items() if at <= now]:
+            del self._turns[guest]
+            due.setdefault(guest, Due()).moved = True
+        return due
+
+    async def _told(self, guest: str, due: Due, catalogue: Catalogue) -> Told | None:
+        if due.erased:
+            return self._erased(guest)
+        try:
+            answer = await self._read(guest, 0 if due.moved else due.version)
+        except NotFound:
+            return await self._gone(guest, due)
+        before, preferences = self._known.get(guest), answer.body["preferences"]
+        if before is None and not due.moved:  # it is not known what the caller was told before
+            changed = visible(catalogue, due.keys, preferences, access.surface_of(self._caller))
+        else:
+            changed = differences(before or b"", preferences, (definition.key for definition in catalogue))
+        self._keep(guest, answer)
+        body = {**answer.body, "changed": changed}
+        if purposes := [one for one in due.withdrawn if self._pursues(one)]:
+            return Told("consent_withdrawn", {**body, "purposes": purposes})
+        return Told("change", body) if changed or (before is None and due.moved) else None
+
+    def _pursues(self, purpose: str) -> bool:
+        """Whether the caller's surface had any use for this consent; others do not hear of it."""
+        return purpose in access.pursued(access.surface_of(self._caller))
+
+    def _erased(self, guest: str, place: str = "") -> Told:
+        self._forget(guest)
+        return Told("erased", {"guest": guest}, place)
+
+    async def _gone(self, guest: str, due: Due) -> Told | None:
+        """The guest left, or is no more for this caller; whoever cannot have heard of them hears nothing."""
+        told = guest in self._known or self._wanted.guest is not None
+        if not told and self._since is not None and due.moved and not self._caller.stay:
+            stays = (await self._house.store.stays_of([guest])).get(guest, [])
+            now, place = self._house.clock.now(), self._wanted.property
+            told = any(stay.property == place and not stay.is_open(now) for stay in stays)
+        self._forget(guest)
+        return Told("gone", {"guest": guest}) if told else None
+
+    def _forget(self, guest: str) -> None:
+        self._known.pop(guest, None)
+        self._versions.pop(guest, None)
+        self._turns.pop(guest, None)
+        self._over = self._over or self._wanted.guest is not None
+
+    def _cannot_tell(self, events: Iterable[FeedEvent]) -> bool:
+        """Somebody of a property was erased while nobody listened: who that was is known nowhere any more, so the
+        stream has to say who is left."""
+        return any(event.kind is EventKind.ERASED and event.place == self._wanted.property for event in events)
+
+    def _erased_one(self, event: FeedEvent) -> str | None:
+        """Whom an erasure was of, for whoever was told of that guest; after a return, for whoever could have been."""
+        house, caller, guest = self._house, self._caller, self._wanted.guest
+        if guest is None:
+            return next((known for known in self._known if house.digest_of(known) == event.guest), None)
+        if house.digest_of(guest) != event.guest:
+            return None
+        if guest in self._known:
+            return guest
+        if access.is_bound(caller):
+            return guest if event.place and access.belongs(caller, event.place) else None
+        return guest if access.could_reach(caller, Act.READ_PREFERENCES, guest) else None
+
+    # ------------------------------------------------------------ reading
+
+    async def _read(self, guest: str, version: int = 0) -> Answer:
+        """What applies to a guest now, as the caller may see it. Raises NotFound."""
+        house, wanted = self._house, self._wanted
+        reads = house.reads(version)
+        if wanted.guest is None:
+            stays = (await (reads or house.store).stays_of([guest])).get(guest, [])
+            if not self._is_here(stays, wanted.property or "", house.clock.now()):
+                raise NotFound("There is no such guest.")
+        answer = await house.preferences.effective(
+            self._caller, guest, property=wanted.property, language=wanted.language, reads=reads
+        )
+        if reads is not None and reads.age_s:
+            raise StoreUnavailable("What is known is old; a stream tells what is.")
+        return answer
+
+    def _keep(self, guest: str, answer: Answer, stays: Iterable[Stay] = ()) -> None:
+        self._known[guest] = remember(answer.body["preferences"])
+        self._versions[guest] = answer.version or 0
+        self._watch_clock(guest, answer.holds_until, stays, self._house.clock.now())
+
+    def _watch_clock(self, guest: str, holds_until: datetime | None, stays: Iterable[Stay], now: datetime) -> None:
+        moments = [*turns(list(stays), now), *([holds_until] if holds_until else [])]
+        if moments:
+            self._turns[guest] = min(moments)
+
+    def _said(self, told: Told) -> Told:
+        self._pulse.said_at = self._house.clock.now()
+        return told
+
+    def _place(self) -> str:
+        return write_place(self._cursor, self._house.clock.now())

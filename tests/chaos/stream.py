@@ -1,0 +1,72 @@
+"""A reader of streams as a client is one: it goes on from the last id, and can be cut at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from tests.cli.served import bearer
+
+type Event = tuple[str, dict[str, Any]]
+
+
+@dataclass
+class StreamReader:
+    """`events` is everything that it was ever told, whatever was cut in between."""
+
+    token: str
+    params: Mapping[str, str]
+    last_id: str = ""
+    events: list[Event] = field(default_factory=list)
+    retries_ms: list[int] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    connected: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def read(self, url: str) -> None:
+        """One connection, until it ends or this is cancelled."""
+        headers = bearer(self.token) | ({"last-event-id": self.last_id} if self.last_id else {})
+        asked = {"headers": headers, "params": dict(self.params)}
+        async with httpx2.AsyncClient(timeout=60) as http, http.stream("GET", f"{url}/v1/changes", **asked) as answer:
+            self.statuses.append(answer.status_code)
+            if answer.status_code != 200:
+                return
+            kind, data, place = "", "", ""
+            async for line in answer.aiter_lines():
+                name, _, value = line.partition(": ")
+                match name:
+                    case "event":
+                        kind = value
+                    case "data":
+                        data = value
+                    case "id":
+                        place = value
+                    case "retry":
+                        self.retries_ms.append(int(value))
+                    case "":
+                        self.last_id = place or self.last_id
+                        if data:
+                            self.events.append((kind, json.loads(data)))
+                        if place:
+                            self.connected.set()
+                        kind, data, place = "", "", ""
+
+    def bodies(self) -> list[dict[str, Any]]:
+        """What was told of guests, in order, out of snapshots and changes alike."""
+        found: list[dict[str, Any]] = []
+        for kind, data in self.events:
+            found += data["items"] if kind == "snapshot" else [data] if "version" in data else []
+        return found
+
+    def versions(self, guest: str) -> list[int]:
+        return [body["version"] for body in self.bodies() if body["guest"] == guest]
+
+    async def until(self, held: Any, what: str, timeout_s: float = 90) -> None:
+        async with asyncio.timeout(timeout_s):
+            while not held():  # noqa: ASYNC110 - it may hold in another process
+                await asyncio.sleep(0.01)
+        assert held(), what
