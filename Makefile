@@ -65,8 +65,10 @@ sbom: setup ## Write a bill of materials (CycloneDX) of what the service is made
 openapi: setup ## Write clients/openapi.json anew
 	$(BIN)/guestprefs openapi --out clients/openapi.json
 
-sdk-models: setup ## Write the models of the Python client anew from clients/openapi.json
+sdk-models: setup ## Write the models of both clients anew from clients/openapi.json
 	$(BIN)/python clients/python/generate.py
+	$(BIN)/python -m tests.clients.node clients/typescript
+	$(BIN)/python clients/typescript/generate.py
 
 format: setup ## Put the code in its form
 	$(BIN)/ruff check --fix .

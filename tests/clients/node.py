@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,3 +79,7 @@ def packages(folder: Path, **more: str) -> Path:
         modules.mkdir(exist_ok=True)
         stamp.write_text(wanted, encoding="utf-8")
     return modules
+
+
+if __name__ == "__main__":
+    packages(Path(sys.argv[1]).resolve())

@@ -1,0 +1,118 @@
+/** What is remembered, in the store's records: answers, waiting edits, given-up edits, and versions seen. */
+
+import type { Store } from "../ports.ts";
+import type { Kept } from "./kept.ts";
+import { merged, takes, type DeadLetter, type Entry } from "./outbox.ts";
+import { isLasting, nameOf, type Question } from "./questions.ts";
+
+const [ANSWER, EDIT, DEAD, SEEN] = ["answer", "edit", "dead", "seen"] as const;
+const ONE = "version";
+// After this long an answer is nobody's last known state any more.
+const ANSWER_LASTS_S = 30 * 86_400;
+
+export class Memory {
+  readonly store: Store;
+  readonly language: string;
+  account: string;
+  /** Grows when something is wiped: an answer that was asked for before that is not kept any more. */
+  wipes = 0;
+  readonly #highest = new Map<string, Map<string, number>>();
+
+  constructor(store: Store, language: string, account: string) {
+    this.store = store;
+    this.language = language;
+    this.account = account;
+  }
+
+  async answer(asked: Question, now: number): Promise<Kept | undefined> {
+    const data = await this.store.get(ANSWER, this.account, asked.guest, nameOf(asked, this.language));
+    const kept = data === undefined ? undefined : (JSON.parse(data) as Kept);
+    return kept && now - kept.takenAt < ANSWER_LASTS_S ? kept : undefined;
+  }
+
+  /** Keep an answer, and the version that it shows, unless something was wiped since it was asked for. */
+  async keep(asked: Question, kept: Kept, wipes: number): Promise<void> {
+    if (wipes !== this.wipes) return;
+    if (isLasting(asked)) await this.#put(ANSWER, asked.guest, nameOf(asked, this.language), kept);
+    await this.saw(asked.guest, kept.version);
+  }
+
+  async forgetAnswer(asked: Question): Promise<void> {
+    await this.store.drop(ANSWER, this.account, asked.guest, nameOf(asked, this.language));
+  }
+
+  async forgetAnswers(): Promise<void> {
+    await this.store.drop(ANSWER, this.account);
+  }
+
+  /** The highest version of this guest that this client knows of. */
+  async seen(guest: string): Promise<number> {
+    const data = await this.store.get(SEEN, this.account, guest, ONE);
+    return Math.max(Number(data ?? 0), this.#mine.get(guest) ?? 0);
+  }
+
+  async saw(guest: string, version: number): Promise<void> {
+    if (version <= (await this.seen(guest))) return;
+    // Of two calls at once the one with the older answer may write last: it writes the highest all the same.
+    this.#mine.set(guest, Math.max(version, this.#mine.get(guest) ?? 0));
+    await this.#put(SEEN, guest, ONE, this.#mine.get(guest));
+  }
+
+  /** The version that the server itself says is its newest, even if it was further before it was restored. */
+  async sawLast(guest: string, version: number): Promise<void> {
+    this.#mine.set(guest, version);
+    await this.#put(SEEN, guest, ONE, version);
+  }
+
+  async waiting(guest?: string): Promise<Entry[]> {
+    const records = await this.store.listed(EDIT, this.account, guest);
+    return records.map((record) => JSON.parse(record.data) as Entry);
+  }
+
+  /** Put an edit behind the others of its guest, or into the last of them while that was never sent. */
+  async enqueue(entry: Entry): Promise<Entry> {
+    const last = (await this.waiting(entry.guest)).at(-1);
+    const kept = last && takes(last, entry) ? merged(last, entry) : entry;
+    await this.putEntry(kept);
+    return kept;
+  }
+
+  async putEntry(entry: Entry): Promise<void> {
+    await this.#put(EDIT, entry.guest, entry.id, entry);
+  }
+
+  async dropEntry(entry: Entry): Promise<void> {
+    await this.store.drop(EDIT, this.account, entry.guest, entry.id);
+  }
+
+  /** First written down as given up, then no longer waiting: a crash between the two loses nothing. */
+  async giveUp(letter: DeadLetter): Promise<void> {
+    await this.#put(DEAD, letter.guest, `${letter.id}/${letter.reason}`, letter);
+  }
+
+  async givenUp(guest?: string): Promise<DeadLetter[]> {
+    const records = await this.store.listed(DEAD, this.account, guest);
+    return records.map((record) => JSON.parse(record.data) as DeadLetter);
+  }
+
+  async discard(letter: DeadLetter): Promise<void> {
+    await this.store.drop(DEAD, this.account, letter.guest, `${letter.id}/${letter.reason}`);
+  }
+
+  async wipe(guest?: string): Promise<void> {
+    this.wipes += 1;
+    if (guest === undefined) this.#highest.clear();
+    else for (const known of this.#highest.values()) known.delete(guest);
+    await this.store.wipe(guest);
+  }
+
+  get #mine(): Map<string, number> {
+    const known = this.#highest.get(this.account) ?? new Map<string, number>();
+    this.#highest.set(this.account, known);
+    return known;
+  }
+
+  async #put(kind: string, guest: string, name: string, said: unknown): Promise<void> {
+    await this.store.put({ kind, account: this.account, guest, name, data: JSON.stringify(said) });
+  }
+}

@@ -1,0 +1,151 @@
+/** A stream of the server that goes on where it was cut, and asking again where there is none. */
+
+import { errorOf } from "./answers.ts";
+import { DOUBLINGS_MAX } from "./connection.ts";
+import type { Response } from "./exchange.ts";
+import { EventParser, type StreamEvent } from "./events.ts";
+import { getting, type Question } from "./questions.ts";
+import type { Reader } from "./reading.ts";
+import { AGAIN } from "./retries.ts";
+
+const EVENT_STREAM = "text/event-stream";
+// The service says something at least every 15 seconds; who hears nothing for three times that long is not connected.
+const [BEGIN_S, SILENCE_S] = [5, 45];
+const [PAUSE_FIRST_S, PAUSE_LONGEST_S] = [0.5, 10];
+
+/** Events of our own, beside those of the server: the way is cut; there is no stream, so look. */
+export const LOST: StreamEvent = { event: "(lost)", data: "", id: "" };
+export const LOOK: StreamEvent = { event: "(look)", data: "", id: "" };
+
+class Refused extends Error {
+  readonly response: Response;
+
+  constructor(response: Response) {
+    super(`HTTP ${response.status}`);
+    this.response = response;
+  }
+}
+
+export class Upstream {
+  /** Where the stream stands: the id of the last event. */
+  place = "";
+  readonly #reader: Reader;
+  readonly #asked: Question;
+  readonly #pollS: number;
+  #streams = true;
+  #failures = 0;
+
+  constructor(reader: Reader, asked: Question, pollS: number) {
+    [this.#reader, this.#asked, this.#pollS] = [reader, asked, pollS];
+  }
+
+  /** Everything that is told until `signal` says enough. Throws what no patience mends. */
+  async *events(signal: AbortSignal): AsyncGenerator<StreamEvent> {
+    const { connection, clock } = this.#reader.wire;
+    while (!signal.aborted) {
+      if (connection.offline) {
+        yield LOST;
+        await this.#onLine(signal);
+      } else if (!this.#streams) {
+        yield LOOK;
+        await clock.sleep(this.#pause(), signal);
+      } else {
+        yield* this.#once(signal);
+        if (!signal.aborted && !connection.offline) await clock.sleep(this.#pause(), signal);
+      }
+    }
+  }
+
+  async *#once(signal: AbortSignal): AsyncGenerator<StreamEvent> {
+    const { connection, clock } = this.#reader.wire;
+    const stop = new AbortController();
+    const end = () => stop.abort();
+    signal.addEventListener("abort", end);
+    const unlisten = connection.listen(() => connection.offline && end());
+    try {
+      for await (const event of this.#told(stop)) {
+        if (event.event === "resync") this.place = "";
+        else if (event.id) this.place = event.id;
+        this.#failures = 0;
+        connection.reached();
+        yield event;
+      }
+    } catch (error) {
+      if (error instanceof Refused) await this.#refused(error.response);
+      else if (!signal.aborted) {
+        connection.failed(clock.elapsed());
+        yield LOST;
+      }
+    } finally {
+      signal.removeEventListener("abort", end);
+      unlisten();
+      end();
+    }
+  }
+
+  async *#told(stop: AbortController): AsyncGenerator<StreamEvent> {
+    const { wire } = this.#reader;
+    await wire.signIn();
+    let timer = setTimeout(() => stop.abort(), BEGIN_S * 1000);
+    try {
+      const { answer, status, headers } = await wire.sender.open(this.#request(), stop.signal);
+      if (status !== 200 || !headers["content-type"]?.startsWith(EVENT_STREAM) || !answer.body) {
+        const body = status === 200 ? "" : await answer.text();
+        throw new Refused({ status, headers, body });
+      }
+      const [bytes, parser] = [answer.body.getReader(), new EventParser()];
+      for (;;) {
+        clearTimeout(timer);
+        timer = setTimeout(() => stop.abort(), SILENCE_S * 1000);
+        const { done, value } = await bytes.read();
+        if (done) return;
+        yield* parser.feed(value);
+      }
+    } finally {
+      clearTimeout(timer);
+      stop.abort();
+    }
+  }
+
+  #request() {
+    const params: [string, string][] = [["guest", this.#asked.guest]];
+    if (this.#asked.property) params.push(["property", this.#asked.property]);
+    const headers: Record<string, string> = { accept: EVENT_STREAM, "cache-control": "no-store" };
+    if (this.place) headers["last-event-id"] = this.place;
+    return this.#reader.wire.signed({ ...getting("/v1/changes", params), headers });
+  }
+
+  /** A way round it, patience, or the error. A 404 is about the guest or the whole route; reading says which. */
+  async #refused(response: Response): Promise<void> {
+    const { wire } = this.#reader;
+    if (response.status === 401 && (await wire.signIn(true))) return;
+    if (AGAIN.has(response.status)) return;
+    if (response.status === 404) await this.#reader.read(this.#asked);
+    else if (response.status >= 300) throw errorOf(response, wire.clock.now());
+    this.#streams = false;
+  }
+
+  /** Seconds until the next try: a moment after a stream that told something, ever longer after failures. */
+  #pause(): number {
+    const { chance } = this.#reader.wire;
+    const growing = Math.min(PAUSE_LONGEST_S, PAUSE_FIRST_S * 2 ** Math.min(this.#failures, DOUBLINGS_MAX));
+    const span = this.#streams ? growing : this.#pollS;
+    this.#failures += 1;
+    return chance.between(0.5 * span, 1.5 * span);
+  }
+
+  #onLine(signal: AbortSignal): Promise<void> {
+    const { connection } = this.#reader.wire;
+    return new Promise((resolve) => {
+      const done = () => {
+        if (connection.offline && !signal.aborted) return;
+        unlisten();
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const unlisten = connection.listen(done);
+      signal.addEventListener("abort", done);
+      done();
+    });
+  }
+}

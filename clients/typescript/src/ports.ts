@@ -1,0 +1,62 @@
+/** What the client needs from its surroundings, so that a test or a device may bring its own. Times are in seconds. */
+
+/** Time and waiting. `now` is the wall clock in seconds since 1970 and may jump; `elapsed` only ever grows. */
+export interface Clock {
+  now(): number;
+  elapsed(): number;
+  sleep(seconds: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** Randomness: how long to wait, and names that nobody else makes up. */
+export interface Chance {
+  between(low: number, high: number): number;
+  key(): string;
+}
+
+/** One thing remembered. `guest` is plain so that all of a guest can be found and erased. */
+export interface StoreRecord {
+  readonly kind: string;
+  readonly account: string;
+  readonly guest: string;
+  readonly name: string;
+  readonly data: string;
+}
+
+/**
+ * Where answers and edits are kept. Whatever `put` resolved for has to survive what the store says it survives.
+ *
+ * A record is known by kind, account, guest and name. `put` of a known one replaces its data and keeps its place.
+ */
+export interface Store {
+  /** Under what name other tabs of the same origin see the same records; undefined when they do not. */
+  readonly sharedAs?: string | undefined;
+  put(record: StoreRecord): Promise<void>;
+  get(kind: string, account: string, guest: string, name: string): Promise<string | undefined>;
+  /** In the order in which they were first put. */
+  listed(kind: string, account: string, guest?: string): Promise<readonly StoreRecord[]>;
+  drop(kind: string, account: string, guest?: string, name?: string): Promise<void>;
+  /** Erase everything of a guest (of everybody, when none is named), under whatever account. */
+  wipe(guest?: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** One thing at a time for everybody who knows the name: the calls of a client, or all tabs of an origin. */
+export interface Locks {
+  alone<T>(name: string, task: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+}
+
+/** What the tabs of an origin say to each other. */
+export interface Channel {
+  send(message: unknown): void;
+  listen(listener: (message: unknown) => void): void;
+  close(): void;
+}
+
+/** How tabs share one stream. */
+export interface Tabs {
+  readonly locks: Locks;
+  channel(name: string): Channel;
+}
+
+export type Token = string | undefined;
+export type TokenSource = Token | (() => Token | Promise<Token>);

@@ -1,0 +1,120 @@
+/** `node adapter.mts`: the TypeScript SDK as the contract suite drives it, one JSON object a line. */
+
+import { createInterface } from "node:readline";
+
+import { GuestPrefs, GuestPrefsError, ProblemError, type Edit, type Preferences } from "../../../clients/typescript/src/index.ts";
+import { SQLiteStore } from "../../../clients/typescript/src/stores/sqlite.ts";
+import { MiddleChance, MovedClock } from "./surroundings.mts";
+
+// Orders come from the runner as the cases tell them.
+type Order = Record<string, any>;
+
+class Driver {
+  #clock = new MovedClock();
+  #chance = new MiddleChance();
+  #statuses: string[] = [];
+  #client: GuestPrefs | undefined;
+
+  async do(order: Order): Promise<unknown> {
+    switch (order["do"]) {
+      case "reset":
+        [this.#clock, this.#chance, this.#statuses] = [new MovedClock(), new MiddleChance(), []];
+        return null;
+      case "open":
+        return this.#open(order);
+      case "pass":
+        return this.#clock.passBy(order["seconds"]);
+      case "jump":
+        return this.#clock.jump(order["seconds"]);
+      case "pauses":
+        return this.#clock.pauses.splice(0);
+      default:
+        return await this.#call(this.#client!, order);
+    }
+  }
+
+  async #call(client: GuestPrefs, order: Order): Promise<unknown> {
+    const { do: what, guest, max_age: maxAge, patch, add, guests, ...more } = order;
+    switch (what) {
+      case "close":
+        return await client.close();
+      case "status":
+        return { now: client.status, heard: this.#statuses };
+      case "offline":
+        return void (client.offline = order["is"]);
+      case "get":
+        return shown(await client.get(guest, { ...more, maxAge }));
+      case "edit":
+        return edited(await client.edit(guest, patch, more));
+      case "update":
+        return edited(await client.update(guest, added(add), more));
+      case "prefetch":
+        return (await client.prefetch(guests, { property: order["property"], ...more })).map(shown);
+      case "flush": {
+        const { done, dead, gone, waiting } = await client.flush(guest);
+        return { done: done.size, dead: dead.map(lost), gone: gone.length, waiting };
+      }
+      case "waiting":
+        return (await client.waiting()).map((one) => ({ patch: one.patch, tried: one.tried }));
+      case "given_up":
+        return (await client.givenUp()).map(lost);
+      case "wipe":
+        return await client.wipe(guest);
+      default:
+        throw new Error(`no such order: ${JSON.stringify(order)}`);
+    }
+  }
+
+  #open({ url, store, options }: Order): void {
+    const { tokens = ["a-token"], ...given } = options;
+    const left: string[] = [...tokens];
+    const token = () => (left.length > 1 ? left.shift() : left[0]);
+    const ports = { clock: this.#clock, chance: this.#chance, store: new SQLiteStore(store), account: "a-guest" };
+    this.#client = new GuestPrefs(url, { token, ...ports, ...given });
+    this.#client.onStatus((status) => this.#statuses.push(status));
+  }
+}
+
+function shown(known: Preferences) {
+  const { fromCache, stale, asOf, pendingWrites, pendingKeys } = known.meta;
+  return {
+    version: known.version,
+    values: known.values(),
+    as_of: asOf.getTime() / 1000,
+    from_cache: fromCache,
+    stale,
+    pending_writes: pendingWrites,
+    pending_keys: [...pendingKeys].sort(),
+  };
+}
+
+function edited(edit: Edit | undefined) {
+  return edit ? { queued: edit.queued, version: edit.version ?? null } : null;
+}
+
+function lost(letter: { reason: string; patch: object }) {
+  return { reason: letter.reason, patch: letter.patch };
+}
+
+function added(amounts: Record<string, number>) {
+  return (known: Preferences) =>
+    Object.fromEntries(Object.entries(amounts).map(([key, amount]) => [key, known.value(key, 0) + amount]));
+}
+
+function toldOf(error: GuestPrefsError) {
+  if (!(error instanceof ProblemError)) return { kind: error.name };
+  const { name: kind, status, code, field, requestId, retryAfter } = error;
+  return { kind, status, code, field, request_id: requestId, retry_after: retryAfter ?? null };
+}
+
+const driver = new Driver();
+for await (const line of createInterface({ input: process.stdin })) {
+  let answer: object;
+  try {
+    answer = { ok: (await driver.do(JSON.parse(line))) ?? null };
+  } catch (error) {
+    if (!(error instanceof GuestPrefsError)) throw error;
+    answer = { error: toldOf(error) };
+  }
+  process.stdout.write(JSON.stringify(answer) + "\n");
+}
