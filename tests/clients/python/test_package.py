@@ -16,9 +16,10 @@ from types import ModuleType
 
 import guestprefs_client
 import pytest
-from guestprefs_client import GuestPrefsError, errors
+from guestprefs_client import GuestPrefs, GuestPrefsError, errors
 from guestprefs_client.core.engine import AGENT
 
+from tests.clients.python.conftest import Place
 from tests.test_house import misdrawn
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -132,6 +133,8 @@ def test_what_it_needs_is_all_it_imports() -> None:
 
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", (HOME / "README.md").read_text(encoding="utf-8"), re.M | re.S)
 
+LIVE = re.findall(r"^```python live\n(.*?)^```", (HOME / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
 def test_a_snippet_of_the_page_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,4 +147,24 @@ def test_a_snippet_of_the_page_runs(number: int, tmp_path: Path, monkeypatch: py
 def test_the_page_has_a_snippet_for_every_task() -> None:
     assert len(SNIPPETS) >= 6
     assert all("assert" in snippet for snippet in SNIPPETS)
-    assert all(len([line for line in snippet.splitlines() if line.strip()]) < 30 for snippet in SNIPPETS)
+    assert all(len([line for line in snippet.splitlines() if line.strip()]) < 30 for snippet in (*SNIPPETS, *LIVE))
+
+
+def test_the_live_snippet_follows_the_real_service(place: Place, guest: str) -> None:
+    """A program of its own, as it stands: what applies, then each edit of somebody else."""
+    (snippet,) = LIVE
+    token = place.guest_token(guest)
+    environ = {**os.environ, "BASE_URL": place.url, "GUEST": guest, "GUEST_TOKEN": token, "PYTHONPATH": str(SOURCE)}
+    with (
+        GuestPrefs(place.url, token) as other,
+        subprocess.Popen([sys.executable, "-c", snippet], env=environ, stdout=subprocess.PIPE, text=True) as shown,
+    ):
+        assert shown.stdout is not None
+        try:
+            lines = [shown.stdout.readline()]
+            for degrees in (20.5, 22):
+                other.edit(guest, {"climate.temperature.occupied": degrees})
+                lines.append(shown.stdout.readline())
+        finally:
+            shown.kill()
+    assert lines == ["as the house likes it\n", "20.5 °C\n", "22 °C\n"]

@@ -26,6 +26,7 @@ from guestprefs_client.core.effects import (
 )
 from guestprefs_client.core.kept import Preferences
 from guestprefs_client.core.outbox import DeadLetter, Entry, Flushed
+from guestprefs_client.core.watching import SILENCE_S, Watch, is_stream
 from guestprefs_client.core.writing import Change, Edit
 from guestprefs_client.errors import Unreachable
 from guestprefs_client.models import Catalogue, Guest
@@ -103,6 +104,49 @@ class AsyncGuestPrefs(Surface):
         asked = questions.question(guest, property, stay, keys)
         entry = self._engine.entry(guest, {}, scope, property=property)
         return await self._run(self._engine.update(asked, change, entry, exact=exact))
+
+    async def watch(
+        self,
+        guest: str,
+        *,
+        property: str | None = None,
+        keys: Iterable[str] | None = None,
+        poll: float = 1.0,
+    ) -> AsyncIterator[Preferences]:
+        """What applies now, and again whenever it is something else, until the guest is gone.
+
+        A stream that is cut goes on where it was. Where the server has none, it is asked every `poll` seconds.
+        """
+        watch = self._engine.watch(questions.question(guest, property, keys=keys), poll)
+        while not watch.ended:
+            if watch.streams:
+                async for known in self._streamed(watch):
+                    yield known
+            else:
+                for known in await self._run(watch.polled()):
+                    yield known
+            if not watch.ended:
+                await self._options.clock.sleep_async(watch.pause())
+
+    async def _streamed(self, watch: Watch) -> AsyncIterator[Preferences]:
+        asked = await self._run(watch.request())
+        timeout = httpx2.Timeout(SILENCE_S, connect=self._options.timeouts.connect)
+        url, params, headers = self._base_url + asked.path, asked.params, dict(asked.headers)
+        try:
+            async with self._http.stream(
+                asked.method, url, params=params, headers=headers, timeout=timeout
+            ) as response:
+                if not is_stream(response.status_code, response.headers):
+                    body = await response.aread()
+                    await self._run(watch.refused(Response(response.status_code, _lower(response.headers), body)))
+                    return
+                async for event in httpx2.EventSource(response):
+                    for known in await self._run(watch.heard(event.event, event.data, event.id)):
+                        yield known
+                    if watch.ended:
+                        return
+        except (httpx2.TransportError, httpx2.SSEError):
+            watch.lost()
 
     async def prefetch(
         self, guests: Iterable[str], *, property: str, keys: Iterable[str] | None = None

@@ -25,6 +25,7 @@ from guestprefs_client.core.effects import (
 )
 from guestprefs_client.core.kept import Preferences
 from guestprefs_client.core.outbox import DeadLetter, Entry, Flushed
+from guestprefs_client.core.watching import SILENCE_S, Watch, is_stream
 from guestprefs_client.core.writing import Change, Edit
 from guestprefs_client.errors import Unreachable
 from guestprefs_client.models import Catalogue, Guest
@@ -97,6 +98,44 @@ class GuestPrefs(Surface):
         asked = questions.question(guest, property, stay, keys)
         entry = self._engine.entry(guest, {}, scope, property=property)
         return self._run(self._engine.update(asked, change, entry, exact=exact))
+
+    def watch(
+        self,
+        guest: str,
+        *,
+        property: str | None = None,
+        keys: Iterable[str] | None = None,
+        poll: float = 1.0,
+    ) -> Iterator[Preferences]:
+        """What applies now, and again whenever it is something else, until the guest is gone.
+
+        A stream that is cut goes on where it was. Where the server has none, it is asked every `poll` seconds.
+        """
+        watch = self._engine.watch(questions.question(guest, property, keys=keys), poll)
+        while not watch.ended:
+            if watch.streams:
+                yield from self._streamed(watch)
+            else:
+                yield from self._run(watch.polled())
+            if not watch.ended:
+                self._options.clock.sleep(watch.pause())
+
+    def _streamed(self, watch: Watch) -> Iterator[Preferences]:
+        asked = self._run(watch.request())
+        timeout = httpx2.Timeout(SILENCE_S, connect=self._options.timeouts.connect)
+        url, params, headers = self._base_url + asked.path, asked.params, dict(asked.headers)
+        try:
+            with self._http.stream(asked.method, url, params=params, headers=headers, timeout=timeout) as response:
+                if not is_stream(response.status_code, response.headers):
+                    body = response.read()
+                    self._run(watch.refused(Response(response.status_code, _lower(response.headers), body)))
+                    return
+                for event in httpx2.EventSource(response):
+                    yield from self._run(watch.heard(event.event, event.data, event.id))
+                    if watch.ended:
+                        return
+        except (httpx2.TransportError, httpx2.SSEError):
+            watch.lost()
 
     def prefetch(self, guests: Iterable[str], *, property: str, keys: Iterable[str] | None = None) -> list[Preferences]:
         """Answers for many guests at once, remembered for later; guests that cannot be seen are left out."""

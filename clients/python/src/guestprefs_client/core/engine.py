@@ -19,6 +19,7 @@ from guestprefs_client.core.outbox import DeadLetter, Entry, Flushed, Judge
 from guestprefs_client.core.questions import Question
 from guestprefs_client.core.reading import Reader
 from guestprefs_client.core.retries import Retries, Timeouts
+from guestprefs_client.core.watching import Watch
 from guestprefs_client.core.wire import Wire
 from guestprefs_client.core.writing import Change, Edit, Writer, keep_theirs
 from guestprefs_client.errors import NotFound
@@ -71,6 +72,9 @@ class Engine:
     def get(self, asked: Question, max_age: float = 0.0) -> Flow[Preferences]:
         yield from self.writer.flush_due()
         return (yield from self.reader.read(asked, max_age))
+
+    def watch(self, asked: Question, poll_s: float) -> Watch:
+        return Watch(self.reader, asked, poll_s)
 
     def entry(self, guest: str, patch: Mapping[str, Any], scope: str, **more: Any) -> Entry:
         given = {name: value for name, value in more.items() if value is not None}

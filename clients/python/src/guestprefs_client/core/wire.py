@@ -63,7 +63,7 @@ class Wire:
             tried += 1
             left = until - self.clock.elapsed()
             heard: Response | Unreached = yield Send(
-                self._signed(request), self.timeouts.connect, min(self.timeouts.total, left)
+                self.signed(request), self.timeouts.connect, min(self.timeouts.total, left)
             )
             after = answers.retry_after(heard, self.clock.now()) if isinstance(heard, Response) else None
             left = until - self.clock.elapsed()
@@ -82,7 +82,7 @@ class Wire:
                 raise answers.error_of(heard, self.clock.now())
             return heard
 
-    def _signed(self, request: Request) -> Request:
+    def signed(self, request: Request) -> Request:
         sent = {"accept": "application/json", **self.headers, **request.headers}
         if self._token:
             sent["authorization"] = f"Bearer {self._token}"

@@ -1,0 +1,131 @@
+"""Following one guest: what a stream tells, where to go on after it was cut, what to do where there is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from guestprefs_client.core import answers
+from guestprefs_client.core.effects import Flow, Local, Request, Response
+from guestprefs_client.core.kept import Kept, Preferences, narrowed
+from guestprefs_client.core.questions import Question
+from guestprefs_client.core.reading import AWAY, Reader
+from guestprefs_client.core.retries import AGAIN
+from guestprefs_client.errors import NotFound
+
+EVENT_STREAM = "text/event-stream"
+# The service says something at least every 15 seconds; who hears nothing for three times that long is not connected.
+SILENCE_S = 45.0
+PAUSE_FIRST_S, PAUSE_LONGEST_S = 0.5, 10.0
+_DOUBLINGS_MAX = 16
+_TELLING = ("change", "consent_withdrawn")
+_PARTING = ("erased", "gone")
+
+
+@dataclass(slots=True)
+class Watch:
+    """`last` is what was told last; `place` the id of the last event; `ended` once the guest is gone."""
+
+    reader: Reader
+    asked: Question
+    poll_s: float
+    place: str = ""
+    streams: bool = True
+    ended: bool = False
+    last: Preferences | None = None
+    failures: int = 0
+    _told: str = field(default="", repr=False)
+
+    def request(self) -> Flow[Request]:
+        """The stream's request, from where the last one ended."""
+        wire = self.reader.wire
+        yield from wire.sign_in()
+        params = [("guest", self.asked.guest)] + ([("property", self.asked.property)] if self.asked.property else [])
+        headers = {"accept": EVENT_STREAM, "cache-control": "no-store"}
+        if self.place:
+            headers["last-event-id"] = self.place
+        return wire.signed(Request("GET", "/v1/changes", tuple(params), headers))
+
+    def refused(self, response: Response) -> Flow[None]:
+        """What a stream was refused with: a way round it, patience, or the error. A 404 is about the guest or the whole
+        route; reading says which."""
+        wire = self.reader.wire
+        if response.status == 401 and (yield from wire.sign_in(renew=True)):
+            return
+        if response.status in AGAIN:
+            return
+        if response.status == 404:
+            yield from self.reader.read(self.asked)
+            self.streams = False
+            return
+        if 200 <= response.status < 300:
+            self.streams = False
+            return
+        raise answers.error_of(response, wire.clock.now())
+
+    def heard(self, event: str, data: str, place: str) -> Flow[list[Preferences]]:
+        """What an event tells that was not told yet."""
+        wire = self.reader.wire
+        self.place, self.failures = place or self.place, 0
+        wire.connection.reached()
+        if event in _PARTING:
+            yield Local(partial(self.reader.memory.wipe, self.asked.guest))
+            self.ended = True
+            return []
+        if event == "resync":
+            self.place = ""
+        said = json.loads(data) if data else {}
+        items = said.get("items", []) if event == "snapshot" else [said] if event in _TELLING else []
+        found: list[Preferences] = []
+        for item in items:
+            if item.get("guest") == self.asked.guest:
+                found += yield from self._told_of(item)
+        return found
+
+    def _told_of(self, item: Mapping[str, Any]) -> Flow[list[Preferences]]:
+        wire, memory = self.reader.wire, self.reader.memory
+        body = json.dumps({name: item[name] for name in item if name not in ("changed", "purposes")})
+        kept = Kept.of(Response(200, {}, body.encode()), wire.clock.now())
+        yield Local(partial(memory.keep, replace(self.asked, keys=None), kept))
+        known = kept.told(from_cache=False, stale=False)
+        return self.news(known if self.asked.keys is None else narrowed(known, self.asked.keys))
+
+    def news(self, known: Preferences) -> list[Preferences]:
+        """The same again is no news: what a stream tells twice after it was cut, what a poll finds unchanged."""
+        shown = json.dumps({key: one.model_dump(mode="json") for key, one in known.preferences.items()}, sort_keys=True)
+        if shown == self._told:
+            return []
+        self._told, self.last = shown, known
+        return [known]
+
+    def polled(self) -> Flow[list[Preferences]]:
+        """One look, where there is no stream; nothing while the server is away."""
+        try:
+            known = yield from self.reader.read(self.asked)
+        except NotFound:
+            if self.last is None:
+                raise
+            self.ended = True
+            return []
+        except AWAY:
+            return []
+        return [] if known.meta.stale else self.news(known)
+
+    def pause(self) -> float:
+        """Seconds until the next try: a moment after a stream that told something, ever longer after failures."""
+        chance = self.reader.wire.chance
+        if not self.streams:
+            return chance.between(0.5 * self.poll_s, 1.5 * self.poll_s)
+        span = min(PAUSE_LONGEST_S, PAUSE_FIRST_S * 2 ** min(self.failures, _DOUBLINGS_MAX))
+        self.failures += 1
+        return chance.between(0.5 * span, 1.5 * span)
+
+    def lost(self) -> None:
+        self.reader.wire.connection.failed(self.reader.wire.clock.elapsed())
+
+
+def is_stream(status: int, headers: Mapping[str, str]) -> bool:
+    return status == 200 and headers.get("content-type", "").startswith(EVENT_STREAM)
