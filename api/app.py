@@ -26,6 +26,7 @@ from api.dpop import Proofs
 from api.hot import HotRead
 from api.issuers import Provider, providers_of
 from api.middleware import BodyLimit, Telemetry
+from api.ofrep import OfrepRefusals
 from api.routes import (
     accesses,
     catalogue,
@@ -33,6 +34,7 @@ from api.routes import (
     consents,
     devices,
     enrolment,
+    flags,
     guests,
     history,
     invitations,
@@ -55,6 +57,7 @@ from prefs.settings import Settings
 ROUTERS = (
     preferences,
     changes,
+    flags,
     guests,
     consents,
     invitations,
@@ -139,11 +142,13 @@ def create_app(settings: Settings | None = None, house: House | None = None) -> 
     if settings.origins:
         app.open_to(settings.origins)
     # The one added last is met first.
+    app.add_middleware(OfrepRefusals)
     app.add_middleware(DirectEdit)
     app.add_middleware(BodyLimit)
     app.add_middleware(Telemetry, behind_tls=settings.behind_tls)
     app.add_middleware(Admission, at_once=settings.requests_at_once, body_timeout_s=settings.body_timeout)
     app.add_middleware(RateLimit)
+    app.add_middleware(OfrepRefusals)
     for module in ROUTERS:
         app.include_router(module.router)
     app.include_router(pages.router)

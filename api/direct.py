@@ -56,7 +56,7 @@ class Asked(NamedTuple):
 
 
 class DirectEdit:
-    """ASGI middleware, the innermost of all."""
+    """ASGI middleware, the innermost but for what only other paths need."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

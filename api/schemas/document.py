@@ -18,6 +18,7 @@ from api.schemas import (
     changes,
     consents,
     enrolment,
+    flags,
     guests,
     preferences,
     problems,
@@ -33,6 +34,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     consents.InvitationMade,
     consents.InvitationReply,
     preferences.BatchRequest,
+    flags.FlagRequest,
     enrolment.GrantDecision,
     enrolment.LinkCode,
     enrolment.RevocationPut,
@@ -51,6 +53,7 @@ _SHAPES: tuple[dict[str, Any], ...] = (
 _REF = "#/components/schemas/{model}"
 _ANY_READ = (401, 403, 404, 422, 429, 503)
 _ANY_WRITE = (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 503)
+_ANY_FLAG = (400, 401, 403, 404, 408, 413, 415, 429, 503)
 _UNAVAILABLE = {
     "description": "Nothing was done; ask again after `Retry-After`. "
     "The database does not answer (`STORE_UNAVAILABLE`), more is asked than can be done (`OVERLOADED`), "
@@ -99,8 +102,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
     problem = TypeAdapter(problems.Problem).json_schema(ref_template=_REF)
     schemas.update(definitions["$defs"] | problem.pop("$defs") | {"Problem": problem})
     schemas.update({shape["title"]: shape for shape in _SHAPES})
+    schemas["FlagFailure"] = TypeAdapter(flags.FlagFailure).json_schema(ref_template=_REF)
     components["schemas"] = dict(sorted(schemas.items()))
     components["responses"] = {f"Problem{status}": _problem_response(status) for status in (*_ANY_WRITE, 500)}
+    components["responses"] |= {f"FlagFailure{status}": _flag_response(status) for status in _ANY_FLAG}
     _restore_examples(app, document)
     for path, method, operation in operations(document):
         responses = operation["responses"]
@@ -108,6 +113,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
         if path.startswith("/v1/"):
             for status in _ANY_READ if method == "get" else _ANY_WRITE:
                 responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+        elif path.startswith("/ofrep/"):
+            for status in _ANY_FLAG:
+                responses[str(status)] = {"$ref": f"#/components/responses/FlagFailure{status}"}
         elif path.startswith("/oauth/"):
             for status in (413, 503) if "400" in responses else _ANY_WRITE if method == "post" else ():
                 responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
@@ -145,4 +153,10 @@ def _problem_response(status: int) -> dict[str, Any]:
     example = problems.build(status, code, problems.title_of(status) + ".", "0199d0f0c1a27cc0a4c3f1f2b6a7d0ff")
     content = {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}
     described = {"description": problems.title_of(status), "content": {problems.MEDIA_TYPE: content}}
+    return described | {429: _LIMITED, 503: _UNAVAILABLE}.get(status, {})
+
+
+def _flag_response(status: int) -> dict[str, Any]:
+    content = {"schema": {"$ref": _REF.format(model="FlagFailure")}, "example": flags.FAILURE_EXAMPLE}
+    described = {"description": problems.title_of(status), "content": {"application/json": content}}
     return described | {429: _LIMITED, 503: _UNAVAILABLE}.get(status, {})

@@ -65,9 +65,11 @@ def send(
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
+    reads_only: bool = False,
 ) -> Response:
+    """`reads_only`: a POST that changes nothing, and so may be answered "not modified" as a GET may."""
     owed = {**headers_of(version, etag), **(headers or {})}
-    known = request.headers.get("if-none-match", "") if request.method == "GET" else ""
+    known = request.headers.get("if-none-match", "") if reads_only or request.method == "GET" else ""
     if known and is_known(known, etag):
         return Response(status_code=304, headers=owed)
     return Response(content, status, owed, MEDIA_TYPE)

@@ -5,8 +5,9 @@ gets where something ties it to that guest. The walk itself knows what follows w
 that is not there, unless the role gets 403 anyway. If the path, the body or the query has a name that is new, say in
 samples.py what to put there.
 
-whose  guest: a guest id in the path.  stay: a stay id in the path.  identifier: another system's id in the query.
-       batch: guest ids in the body.  house: nobody's; the statuses hold as they stand.  public: needs no token.
+whose  guest: a guest id in the path, or a targeting key.  stay: a stay id in the path.
+       identifier: another system's id in the query.  batch: guest ids in the body.
+       house: nobody's; the statuses hold as they stand.  public: needs no token.
 @      a variant of the operation: see VARIANTS.
 !      another rule refuses even who is tied to the guest; who is not is told 404.
 """
@@ -37,6 +38,8 @@ edit_preferences@room  guest       403    403   200     403    403      403
 get_changes            guest       200    200   200     200    200      200
 get_changes@property   house       403    403   200     200    200      200
 batch_preferences      batch       200    200   200     200    200      200
+evaluate_flags         guest       200    200   200     200    200      200
+evaluate_flag          guest       200    200   200     200    200      200
 create_guest           house       403    403   403     403    201      201
 find_guest             identifier  200    200   200     200    200      200
 get_guest              guest       200    200   200     200    200      200

@@ -60,6 +60,10 @@ class Operation:
     def guarded(self) -> bool:
         return self.path.startswith("/v1/")
 
+    @property
+    def takes_token(self) -> bool:
+        return self.guarded or self.path.startswith("/ofrep/")
+
 
 @dataclass(frozen=True)
 class World:
@@ -101,7 +105,7 @@ def path_of(operation: Operation, world: World, guest: str | None = None) -> str
         purpose="ui_adaptation",
         invitation=world.invitation,
         version=2,
-        key=DRINK,
+        key="room.quiet" if operation.id == "evaluate_flag" else DRINK,
         property=PROPERTY,
         stay=world.stay,
         user_code="BBBB-BBBB",
@@ -117,6 +121,8 @@ def body_of(operation: Operation, world: World) -> Any:
             return {"climate.temperature.occupied": 20}
         case "batch_preferences":
             return {"guests": [world.guest], "property": PROPERTY}
+        case "evaluate_flags" | "evaluate_flag":
+            return {"context": {"targetingKey": world.guest}}
         case "create_guest":
             return {"display_name": "New Guest"}
         case "edit_guest":

@@ -17,6 +17,7 @@ from tests.api.front import PROPERTY, Front
 ALLERGENS, BREAKFAST, HEARING = "food.allergens", "breakfast.style", "access.hearing_communication"
 PEANUTS = [{"code": "peanuts"}]
 WITHHELD = "withheld_no_record"
+FLAGS = "/ofrep/v1/evaluate/flags"
 
 
 async def records(front: Front, act: str = "read") -> list[Access]:
@@ -166,12 +167,17 @@ async def leaks(front: Front, ana: str, full: pytest.MonkeyPatch) -> list[str]:
     ready = await front.call("GET", path(ana), kitchen)  # lies ready from now on, and so does the batch
     await front.ok("POST", "/v1/preferences/batch", kitchen, many)
     known = {"if-none-match": ready.headers["etag"]}
+    whose = {"context": {"targetingKey": ana}}
+    same = {"if-none-match": (await front.call("POST", FLAGS, kitchen, whose)).headers["etag"]}
     fill(full)
     asked = {
         "ready": await front.call("GET", path(ana), kitchen),
         "not modified": await front.call("GET", path(ana), kitchen, headers=known),
         "batch": await front.call("POST", "/v1/preferences/batch", kitchen, many),
         "made": await front.call("GET", path(ana), kitchen, params={"trip": "business"}),
+        "flags": await front.call("POST", FLAGS, kitchen, whose),
+        "flags not modified": await front.call("POST", FLAGS, kitchen, whose, headers=same),
+        "flag": await front.call("POST", f"{FLAGS}/{ALLERGENS}", kitchen, whose),
         "document": await front.call("GET", f"/v1/guests/{ana}", kiosk),
         "history": await front.call("GET", f"/v1/guests/{ana}/history", crm),
         "write": await front.call("PATCH", path(ana), crm, {ALLERGENS: [{"code": "milk"}]}),
@@ -204,7 +210,7 @@ async def test_answering_before_the_record_is_caught(front: Front, ana: str, ful
         return True
 
     full.setattr(Witness, "saw", anyway)
-    assert len(await leaks(front, ana, full)) == 7
+    assert len(await leaks(front, ana, full)) == 10
 
 
 async def test_an_act_that_cannot_be_recorded_is_not_done(front: Front, full: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def test_the_checked_in_document_is_what_the_code_says() -> None:
 
 def test_every_operation_has_a_plain_verb() -> None:
     ids = [operation.id for operation in OPERATIONS]
-    assert len(set(ids)) == len(ids) == 56
+    assert len(set(ids)) == len(ids) == 58
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", name) for name in ids)
     assert all(operation.described.get("description") for operation in OPERATIONS)
 
@@ -69,8 +69,11 @@ def test_problems_are_declared() -> None:
             assert operation.described["security"] == [{"bearer": []}]
         if operation.guarded and operation.method != "get":
             assert {"409", "412", "413", "415"} <= statuses, operation.id
-    for response in DOCUMENT["components"]["responses"].values():
-        content = response["content"]["application/problem+json"]
+        if operation.path.startswith("/ofrep/"):
+            assert {"400", "401", "403", "404", "429"} <= statuses and "422" not in statuses, operation.id
+            assert operation.described["security"] == [{"bearer": []}]
+    for name, response in DOCUMENT["components"]["responses"].items():
+        content = response["content"]["application/json" if name.startswith("Flag") else "application/problem+json"]
         validator(content["schema"]).validate(content["example"])
 
 

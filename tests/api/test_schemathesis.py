@@ -143,7 +143,7 @@ async def running(settings: Settings, log: Path) -> AsyncIterator[tuple[str, dic
             document = (await http.get("/openapi.json")).json()
             front = Front(None, http, load_keys(settings.keys)[0], WallClock(), None)
             world = await make_world(front)
-        tokens = {one.id: entitled(front, one, world) for one in all_operations(document) if one.guarded}
+        tokens = {one.id: entitled(front, one, world) for one in all_operations(document) if one.takes_token}
         yield base, document, world, tokens
 
 

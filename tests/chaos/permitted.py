@@ -22,6 +22,8 @@ TELLS: Mapping[str, tuple[str, tuple[str, ...], frozenset[str]]] = {
     "get_preferences": ("read_preferences", (APPLIED,), NOW),
     "batch_preferences": ("read_preferences", (APPLIED,), NOW),
     "get_changes": ("read_preferences", (APPLIED,), NOW),
+    "evaluate_flags": ("read_preferences", (APPLIED,), NOW),
+    "evaluate_flag": ("read_preferences", (APPLIED,), NOW),
     "get_guest": ("read_guest", (STORED,), NOW - {"press"}),
     "find_guest": ("read_guest", (STORED,), NOW - {"press"}),
     "get_history": ("read_history", (STORED,), EVER - {"press"}),

@@ -14,6 +14,9 @@ from tests.chaos.grounds import PROPERTY
 from tests.chaos.marked import AWAY, Asker, Marked
 from tests.chaos.marks import DEFINITIONS
 
+FLAGS = "/ofrep/v1/evaluate/flags"
+FLAG_KEYS = ("room.quiet", "food.allergens", "food.diet", "access.vision_formats", "tv.favorite_channels")
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -37,6 +40,7 @@ def asks_about(stage: Marked, name: str, asker: Asker) -> Iterator[Ask]:
         yield Ask("get_preferences", "GET", hot, name, query)
     yield Ask("get_preferences", "GET", hot, name, headers={"cache-control": "no-cache"})
     yield from streams(stage, name, place)
+    yield from flags_about(stage, name, place)
     yield Ask("get_guest", "GET", guest, name)
     (identifier,) = (mark.word for mark in stage.of(name, "register") if mark.key == "identifier")
     yield Ask("find_guest", "GET", "/v1/guests", name, {"system": "loyalty", "id": identifier})
@@ -63,6 +67,16 @@ def streams(stage: Marked, name: str, place: str) -> Iterator[Ask]:
     for query in (of, of | {"property": place}):
         for headers in ({}, begun):
             yield Ask("get_changes", "GET", "/v1/changes", name, query, headers=headers)
+
+
+def flags_about(stage: Marked, name: str, place: str) -> Iterator[Ask]:
+    """The same by OFREP: all of it, and a few keys of every class one by one."""
+    whose = {"targetingKey": stage.ids[name]}
+    for context in (whose, {**whose, "property": place}, {**whose, "property": place, "stay": f"stay-{name}"}):
+        yield Ask("evaluate_flags", "POST", FLAGS, name, body={"context": context})
+    for key in FLAG_KEYS:
+        yield Ask("evaluate_flag", "POST", f"{FLAGS}/{key}", name, body={"context": {**whose, "property": place}})
+    yield Ask("evaluate_flags", "POST", FLAGS, name, body={"context": {**whose, "at": "yesterday"}})
 
 
 def refused_asks(stage: Marked, name: str, guest: str) -> Iterator[Ask]:
