@@ -2,62 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from guestprefs_client import GuestPrefs
-from guestprefs_client.surroundings import SystemClock
-from joserfc.jwk import Key
 
-from api.auth import load_keys, make_key, mint, save_keys
-from prefs.core.callers import ALL_GUESTS, Role
-from prefs.migrations import migrate
-from prefs.settings import Settings
-from tests.api.front import AUDIENCE, ISSUER
-from tests.api.served import served
-
-LIFETIME = timedelta(hours=12)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A running service, and who may sign tokens for it."""
-
-    url: str
-    key: Key
-
-    def token(self, subject: str, role: Role, surface: str, **more: Any) -> str:
-        now = datetime.fromtimestamp(SystemClock().now(), UTC)
-        named = {"issuer": ISSUER, "audience": AUDIENCE, "subject": subject, "role": role, "surface": surface}
-        return mint(self.key, **named, now=now, lifetime=LIFETIME, **more)
-
-    def guest_token(self, guest: str) -> str:
-        return self.token(guest, Role.GUEST, "guest_app")
-
-    @property
-    def service(self) -> str:
-        return self.token("pms", Role.SERVICE, "front_desk", permissions=[ALL_GUESTS])
+from tests.clients.place import Place, running
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A server process over SQLite, shared by the tests of this module, who each make guests of their own."""
-    folder = tmp_path_factory.mktemp("service")
-    keys = folder / "keys.json"
-    keys.write_text(save_keys([make_key()]), encoding="utf-8")
-    settings = Settings(data=folder, database_url=f"sqlite:///{folder / 'guestprefs.sqlite3'}", keys=keys)
-    asyncio.run(migrate(settings.database_url))
-    with served(settings, folder / "serve.log") as url:
-        yield Place(url, load_keys(keys)[0])
+    with running(tmp_path_factory.mktemp("service")) as place:
+        yield place
 
 
 @pytest.fixture
 def guest(place: Place) -> str:
-    with GuestPrefs(place.url, place.service) as service:
-        made = service.create_guest("Ana Torres", [{"system": "loyalty", "id": uuid.uuid4().hex}])
-        return made.guest
+    return place.new_guest()

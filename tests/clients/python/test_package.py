@@ -19,7 +19,7 @@ import pytest
 from guestprefs_client import GuestPrefs, GuestPrefsError, errors
 from guestprefs_client.core.engine import AGENT
 
-from tests.clients.python.conftest import Place
+from tests.clients.place import Place
 from tests.test_house import misdrawn
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -27,7 +27,7 @@ from api.auth import make_key, save_keys
 from prefs.settings import Settings
 from tests.api.conftest import opened
 from tests.api.front import PROPERTY, Front, StandingClock
-from tests.clients.python.conftest import LIFETIME, Place
+from tests.clients.place import LIFETIME, Place
 
 QUIET, WARMTH, LIGHT = "room.quiet", "climate.temperature.occupied", "lighting.brightness"
 

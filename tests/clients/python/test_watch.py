@@ -13,7 +13,7 @@ from guestprefs_client import AsyncGuestPrefs, GuestPrefs, NotAllowed, NotFound,
 from guestprefs_client.testing import FakeServer
 
 from tests.chaos.link import Link
-from tests.clients.python.conftest import Place
+from tests.clients.place import Place
 from tests.clients.surroundings import MiddleChance, MovedClock
 
 GUEST = "gst_" + "1" * 32

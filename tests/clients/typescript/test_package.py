@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -29,22 +28,18 @@ def modules() -> dict[str, str]:
     return {path.relative_to(SOURCE).as_posix(): path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.ts")}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tools() -> Path:
-    return node.packages(HOME)
-
-
 @pytest.fixture(scope="module")
-def tarball(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as it would be published, built from the source as it stands."""
+def tarball(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as it would be published."""
     folder = tmp_path_factory.mktemp("typescript")
-    home = folder / "package"
-    shutil.copytree(HOME, home, ignore=shutil.ignore_patterns("node_modules", "dist", "__pycache__"))
-    (home / "node_modules").symlink_to(tools)
-    node.run([tools / "typescript" / "bin" / "tsc", "-p", "tsconfig.build.json"], home)
-    node.run([node.NPM, "pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", folder], home)
+    node.run([node.NPM, "pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", folder], package)
     (packed,) = folder.glob("*.tgz")
     return packed
+
+
+@pytest.fixture(autouse=True)
+def installed(tools: Path) -> None:
+    """Whatever a test here runs was installed before."""
 
 
 # ---- what is made ----
