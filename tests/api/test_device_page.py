@@ -4,21 +4,20 @@ go wrong said in words, and with nothing in it that is not its own."""
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from prefs.settings import Settings
 from tests.api.conftest import StandingClock, opened
 from tests.api.front import Front
+from tests.browsers import chromium
 from tests.cli.served import Served, bearer, guestprefs
 
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 LONGEST_NAME = "thermostat-" + "W" * 89
 PHONE = {"width": 320, "height": 640}
 TARGET_PX_MIN = 44
@@ -83,13 +82,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip("no Chromium on this machine (on Debian: apt-get install chromium-headless-shell)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Desk:

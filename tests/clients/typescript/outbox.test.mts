@@ -88,6 +88,7 @@ test("an edit whose guest is wiped while it is sent is not written down again", 
   const client = clientOf(service, { store });
   service.meet = async () => void (await client.wipe(GUEST));
   assert.equal((await client.edit(GUEST, { "room.quiet": true })).queued, false);
+  assert.deepEqual(store.all(), []);
   service.meet = async () => (await client.wipe(GUEST), new Response("", { status: 503 }));
   await client.edit(GUEST, { "room.quiet": true });
   assert.deepEqual(store.all(), []);

@@ -19,7 +19,7 @@ NAMES = [name for file in TESTS for name in re.findall(r'^test\("(.+?)"', file.r
 
 def reported(folder: Path) -> dict[str, str]:
     """What became of each test, by name; what went wrong is told beside."""
-    command = [str(node.NODE), "--test", "--test-reporter=tap", "--test-timeout=20000"]
+    command = [str(node.NODE), "--test", "--test-reporter=tap", "--test-timeout=10000", "--test-force-exit"]
     files = sorted(str(file) for file in folder.glob("*.test.mts"))
     done = subprocess.run(
         [*command, *files], cwd=folder, env=node.environ(), capture_output=True, text=True, check=False, timeout=100

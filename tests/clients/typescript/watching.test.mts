@@ -68,7 +68,7 @@ function clientOf(fetch: typeof globalThis.fetch, more: Options = {}) {
 }
 
 test("a stream that is cut goes on where it was", async () => {
-  // A part that is cut by hand ends with an error, which drops what was not read: so each part is read first.
+  // A stream that ends with an error drops what was not read of it: those that tell something just end.
   const streams = new Streams(
     ["retry: 1000\n\n", SNAPSHOT, ":\n\n", change("b", 3, 20)],
     [503],
