@@ -8,10 +8,11 @@ comes to a full one is refused before his body is read, from bytes that were mad
 
 In overload few places keep the rounds of the event loop short, for a refusal waits for its turn in them. Whoever has a
 place may only wait for a database. So while somebody queues, a timer looks how late it comes itself: in time, and the
-event loop has little to do, then one more is called in, up to a higher number. Rounds are short, though, long after all
-time is taken, and then grow at once: so in overload the thread's own clock counts too, and some of its time is kept for
-refusals. When even so no place comes back for a while, whoever has one waits for something that does not answer. That
-is no overload: the others, who may not need it, get places of their own.
+event loop has little to do, then one more is called in, up to a higher number. Rounds are short, though, long after
+all time is taken, and then grow at once: so in overload the time that the process worked counts too, its other
+threads' included, since they take it from the event loop, and some of it is kept for refusals. When even so no place
+comes back for a while, whoever has one waits for something that does not answer. That is no overload: the others, who
+may not need it, get places of their own.
 
 A place is taken only when the body has come, so that whoever sends slowly waits on his own time. What operators ask is
 always answered. The hot read is answered before this: it costs less than a refusal.
@@ -20,7 +21,7 @@ always answered. The hot read is answered before this: it costs less than a refu
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from time import monotonic, thread_time
+from time import monotonic, process_time
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -40,7 +41,7 @@ BUSY = 0.7  # and so it is in overload while this share of its time is taken
 BUSY_S = 0.02  # lately
 BURST_WAIT_S = 1.0  # how long a request may queue that came when nobody was refused for a while
 WAIT_S = 0.2  # and how long one that came in overload
-BURST = 128  # how many may
+BURST = 64  # how many may: once nobody doubts that it is overload, they have to be done first
 QUEUE = 16  # and how many in overload: what one core does in a tenth of that
 OVERLOAD_S = 1.0  # how long after a refusal nothing is taken for a burst
 STUCK_S = 0.1  # without one place coming back
@@ -69,14 +70,14 @@ class Admission:
         app: ASGIApp,
         at_once: int = AT_ONCE,
         clock: Callable[[], float] = monotonic,
-        worked: Callable[[], float] = thread_time,
+        worked: Callable[[], float] = process_time,
         body_timeout_s: float = BODY_TIMEOUT_S,
         later: Callable[[float, Callable[[float], None], float], object] | None = None,
     ) -> None:
         self.app = app
         self._body_timeout_s = body_timeout_s
         self._at_once, self._few = at_once, min(at_once, AT_ONCE_IN_OVERLOAD)
-        self._clock, self._worked = clock, worked  # seconds that went by, and what of them this thread worked
+        self._clock, self._worked = clock, worked  # seconds that went by, and what of them the process worked
         self._later = later  # the event loop's own way to call something later, unless given
         self._under_way = 0
         self._round = 0  # of places; those of an earlier round do not come back
@@ -85,7 +86,7 @@ class Admission:
         self._refused_at = -OVERLOAD_S  # in overload
         self._looking = False
         self._looked_at, self._worked_then = clock(), worked()
-        self._busy = 0.0  # the share of time that was taken lately
+        self._busy = 0.0  # the share of one core that was taken lately
         self._queue: deque[tuple[float, asyncio.Future[int | None]]] = deque()
         _UNDER_WAY.set_function(lambda: self._under_way + self._stuck)
         _WAITING.set_function(lambda: len(self._queue))
