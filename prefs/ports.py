@@ -96,6 +96,9 @@ class Past(Protocol):
         ...
 
 
+ANSWERS_KEPT = timedelta(hours=24)  # for repeats
+
+
 @dataclass(frozen=True, slots=True)
 class Once:
     """An `Idempotency-Key`: whose, which, and a digest of method, path and body to tell a repeat from a reuse."""

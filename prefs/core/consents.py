@@ -160,11 +160,41 @@ def erasure(catalogue: Catalogue, gone: Iterable[Entry], changes: Iterable[Chang
         standing = tuple(key_change for key_change in kept if key_change.removed or key_change.added)
         said = f"erased with the consent for {purpose}"
         left.append(replace(change, keys=standing, note=f"{change.note}; {said}" if change.note else said))
-    for key in tuple(keys):
+    return Erasure(tuple(left), frozenset(_with_what_they_stand_for(catalogue, keys)))
+
+
+def lapsed(catalogue: Catalogue, document: Document, now: datetime, since: datetime) -> frozenset[str]:
+    """Keys that an answer made after `since` may have told and none may tell any more: of consents that have come to
+    their end meanwhile, every key that their purpose opens on any surface."""
+    keys: set[str] = set()
+    for consent in document.consents:
+        if consent.expires_at is not None and since < consent.expires_at <= now:
+            keys |= _with_what_they_stand_for(catalogue, (one.key for one in covered(catalogue, consent.purpose)))
+    return frozenset(keys)
+
+
+def _with_what_they_stand_for(catalogue: Catalogue, keys: Iterable[str]) -> set[str]:
+    found = set(keys)
+    for key in tuple(found):
         definition = catalogue.get(key)
         if definition and definition.stands_for:
-            keys.add(definition.stands_for.key)
-    return Erasure(tuple(left), frozenset(keys))
+            found.add(definition.stands_for.key)
+    return found
+
+
+def without_values(answer: Any, keys: frozenset[str]) -> Any:
+    """An answer that was kept for a repeat, without what it told of these keys."""
+    if not isinstance(answer, dict):
+        return answer
+    left = dict(answer)
+    if isinstance(preferences := answer.get("preferences"), dict):
+        left["preferences"] = {key: told for key, told in preferences.items() if key not in keys}
+    if isinstance(entries := answer.get("entries"), dict):
+        cut = {scope: {key: told for key, told in by.items() if key not in keys} for scope, by in entries.items()}
+        left["entries"] = {scope: by for scope, by in cut.items() if by}
+    if isinstance(warnings := answer.get("warnings"), list):
+        left["warnings"] = [warned for warned in warnings if warned.get("key") not in keys]
+    return left
 
 
 def _without(catalogue: Catalogue, change: KeyChange, purpose: str) -> KeyChange:

@@ -8,6 +8,7 @@
 | inferred | guesses | 180 days |
 | observed | what staff noticed | 12 months |
 | special | special-category data | 24 months after it was said, or consent for it given anew |
+| special | the same, without a consent | 30 days after the consent came to its end; it may be given anew |
 | waiting | imported special-category data that nobody consented to | 30 days |
 | stated | all that is known of a guest | 36 months after the guest was last active, then the guest is erased |
 
@@ -29,6 +30,7 @@ STAY = timedelta(days=30)
 INFERRED = timedelta(days=180)
 OBSERVED = timedelta(days=365)
 SPECIAL = timedelta(days=730)
+LAPSED = timedelta(days=30)
 INACTIVE = timedelta(days=1095)
 CLASSES = ("expired", "live", "stay", "inferred", "observed", "special", "history", "answers", "waiting", "stated")
 
@@ -53,7 +55,8 @@ class Around:
             return "observed"
         if entry.scope.kind is ScopeKind.STAY and self._end_of(entry.scope.id, said) + STAY <= self.now:
             return "stay"
-        if (purpose := self._special_purpose(entry)) and self._renewed(purpose, said) + SPECIAL <= self.now:
+        purpose = self._special_purpose(entry)
+        if purpose and (self._renewed(purpose, said) + SPECIAL <= self.now or self._lapsed(purpose, said)):
             return "special"
         return ""
 
@@ -70,6 +73,12 @@ class Around:
         definition = self.catalogue.get(entry.key)
         special = definition is not None and definition.is_special(entry.strength, entry.value)
         return definition.purpose if definition is not None and special else ""
+
+    def _lapsed(self, purpose: str, said: datetime) -> bool:
+        if purpose in self.document.purposes_at(self.now):
+            return False
+        ends = [one.expires_at for one in self.document.consents if one.purpose == purpose and one.expires_at]
+        return max([said, *ends]) + LAPSED <= self.now
 
     def _renewed(self, purpose: str, said: datetime) -> datetime:
         return max([said, *(one.granted_at for one in self.document.consents if one.purpose == purpose)])

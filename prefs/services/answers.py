@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from prefs.core.changes import Coherence
+from prefs.core.catalogue import Catalogue
+from prefs.core.changes import Coherence, Written
+from prefs.core.consents import lapsed, without_values
 from prefs.core.sightings import Sighting
+from prefs.ports import ANSWERS_KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +23,14 @@ class Answer:
     effective_by: datetime | None = None  # done, but until then it may not be seen everywhere
     holds_until: datetime | None = None  # an answer about now is the same until then, unless something is written
     sighting: Sighting | None = None  # what has to be in the ledger whenever these bytes are told
+
+
+def answered(written: Written, catalogue: Catalogue, now: datetime) -> Answer:
+    """What a write answers. A repeat hears what was answered first, but for what rested on a consent that has ended
+    since."""
+    body = dict(written.answer)
+    if written.replayed:
+        body = without_values(body, lapsed(catalogue, written.document, now, now - ANSWERS_KEPT))
+    version = body.get("version")
+    known = version if isinstance(version, int) else written.document.version
+    return Answer(body, known, replayed=written.replayed, coherence=written.coherence)

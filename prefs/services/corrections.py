@@ -20,7 +20,7 @@ from prefs.core.objections import OPT_OUT, is_personalised
 from prefs.core.patches import write_instant
 from prefs.core.stays import Stay
 from prefs.ports import Apply, Clock, Committed, Once, Past, Store, Tiers
-from prefs.services.answers import Answer
+from prefs.services.answers import Answer, answered
 from prefs.services.ids import ENTRY
 from prefs.services.surroundings import CatalogueSource, Surroundings
 
@@ -55,7 +55,7 @@ class Corrections:
             body = {"guest": known, "version": edited.document.version, "entry": entry, "key": edited.touched[0]}
             return Written(edited.document, edited.change, body)
 
-        return _answered(await self.store.write(known, apply, once))
+        return answered(await self.store.write(known, apply, once), catalogue, self.clock.now())
 
     async def personalisation(self, caller: Caller, guest: str) -> Answer:
         """Whether what was noticed or guessed about the guest is used. Raises NotFound, NotAllowed."""
@@ -78,7 +78,7 @@ class Corrections:
             return Written(edited.document, edited.change, self._told(edited.document))
 
         committed = await self._withdrawn(known, apply, once, strict=not enabled)
-        answer = _answered(committed.written)
+        answer = answered(committed.written, catalogue, self.clock.now())
         if not committed.degraded:
             return answer
         effective_by = self.clock.now() + committed.gone_after
@@ -103,10 +103,3 @@ class Corrections:
         sight = access.sight_of(caller, access.relation(caller, guest, stays, now))
         places, writes = access.places(caller, stays), access.writing(caller)
         return Author(caller.role, caller.subject, caller.surface, writes, now, sight, places)
-
-
-def _answered(written: Written) -> Answer:
-    body = dict(written.answer)
-    version = body["version"]
-    known = version if isinstance(version, int) else written.document.version
-    return Answer(body, known, replayed=written.replayed, coherence=written.coherence)

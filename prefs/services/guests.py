@@ -22,7 +22,7 @@ from prefs.core.stays import Facts, Stay
 from prefs.core.tables import Table
 from prefs.core.views import display_name
 from prefs.ports import Clock, Once, Past, Store, Tiers
-from prefs.services.answers import Answer
+from prefs.services.answers import Answer, answered
 from prefs.services.ids import GUEST
 from prefs.services.surroundings import CatalogueSource, Surroundings
 from prefs.services.witness import Witness
@@ -93,7 +93,7 @@ class Guests:
         )
         change = _change(document, caller, Action.CREATE, now, "")
         shown = _show(catalogue, document, caller, access.sight_of(caller, Relation.NONE), name or None, now)
-        return _answered(await self.store.create(Written(document, change, shown), once))
+        return answered(await self.store.create(Written(document, change, shown), once), catalogue, self.clock.now())
 
     async def find(self, caller: Caller, system: str, external_id: str) -> Answer:
         """The document of the guest another system knows by this identifier. Raises NotFound."""
@@ -195,10 +195,12 @@ class Guests:
             return Written(decided, change, answer, papers=found.papers, erasure=found.erasure)
 
         if not strict or self.tiers is None:
-            answer = _answered(await self.store.write(known, apply, once))
+            answer = answered(await self.store.write(known, apply, once), catalogue, self.clock.now())
             return await self.witness.document(caller, catalogue, answer)
         committed = await self.tiers.withdraw(known, apply, once)
-        answer = await self.witness.document(caller, catalogue, _answered(committed.written))
+        answer = await self.witness.document(
+            caller, catalogue, answered(committed.written, catalogue, self.clock.now())
+        )
         if not committed.degraded:
             return answer
         effective_by = self.clock.now() + committed.gone_after
@@ -295,9 +297,3 @@ def _show(
             if consent.holds(at)
         ]
     return {**body, "entries": show_document(catalogue, document, sight, at, places)}
-
-
-def _answered(written: Written) -> Answer:
-    version = written.answer.get("version")
-    known = version if isinstance(version, int) else written.document.version
-    return Answer(dict(written.answer), known, replayed=written.replayed, coherence=written.coherence)

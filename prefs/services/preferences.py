@@ -22,7 +22,7 @@ from prefs.core.stays import Facts, Stay, current, turns
 from prefs.core.values import escape
 from prefs.core.views import render
 from prefs.ports import Clock, Once, Past, Reads, Store, Traced
-from prefs.services.answers import Answer
+from prefs.services.answers import Answer, answered
 from prefs.services.batches import Batch, Item, named_in_body, problem
 from prefs.services.ids import ENTRY, WAITING
 from prefs.services.languages import spoken
@@ -200,7 +200,7 @@ class Preferences:
             return quarantine.keep(catalogue, written, edited, past, patch, where, author, lambda: self.new_id(WAITING))
 
         async with self.witness.conflicts(caller, known, catalogue):
-            answer = _answered(await self.store.write(known, apply, once))
+            answer = answered(await self.store.write(known, apply, once), catalogue, self.clock.now())
         return await self.witness.edited(caller, catalogue, answer, facts, spoken(catalogue, language))
 
     async def revert(
@@ -226,7 +226,7 @@ class Preferences:
             return self._written(catalogue, edited, facts, author.sight, (), language)
 
         async with self.witness.conflicts(caller, known, catalogue):
-            answer = _answered(await self.store.write(known, apply, once))
+            answer = answered(await self.store.write(known, apply, once), catalogue, self.clock.now())
         return await self.witness.edited(caller, catalogue, answer, facts, spoken(catalogue, language))
 
     async def history(self, caller: Caller, guest: str, limit: int = 50, cursor: str | None = None) -> Answer:
@@ -364,10 +364,3 @@ def _holding(answer: Answer, stays: Sequence[Stay], asked_at: datetime, at: date
     if at is not None or answer.valid_until is None:
         return answer
     return replace(answer, holds_until=min([answer.valid_until, *turns(stays, asked_at)]))
-
-
-def _answered(written: Written) -> Answer:
-    body = dict(written.answer)
-    version = body.get("version")
-    known = version if isinstance(version, int) else written.document.version
-    return Answer(body, known, replayed=written.replayed, coherence=written.coherence)

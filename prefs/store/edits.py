@@ -21,14 +21,14 @@ from prefs.core.changes import Change, Written
 from prefs.core.entries import Document, Entry
 from prefs.core.errors import NotFound
 from prefs.core.papers import Papers
-from prefs.ports import Apply, DataKey, Once, Safe, Vault
+from prefs.ports import ANSWERS_KEPT, Apply, DataKey, Once, Safe, Vault
 from prefs.store import contents, documents, keys, papers, reads, records, replays
 from prefs.store.documents import Kept
 from prefs.store.engines import Outcome
 from prefs.store.json_text import dump, load, plain
 from prefs.store.reads import Known
 from prefs.store.remembered import Remembered
-from prefs.store.replays import KEPT, Stored
+from prefs.store.replays import Stored
 from prefs.store.statements import NEXT_POSITION
 from prefs.store.tables import EPOCH, MICROSECOND
 
@@ -147,7 +147,7 @@ def write_sqlite(connection: Connection, edit: Edit, remembered: Remembered) -> 
         _save(connection, run, before, document, change, safe)
     papers.save(connection, guest, written, safe, vault)
     if once:
-        run(_CLAIM, _claim(once, guest, answer, _number(edit.now + KEPT), safe))
+        run(_CLAIM, _claim(once, guest, answer, _number(edit.now + ANSWERS_KEPT), safe))
     return Outcome(Kept(Written(document, change, answer), safe))
 
 
@@ -291,4 +291,4 @@ def statement(edit: Edit, known: Known) -> Statement | None:
 
 def _claim_of(once: Once, answer: Any, now: datetime, safe: Safe | None) -> tuple[Any, ...]:
     kept = (dump(answer), None) if safe is None else (None, contents.seal_answer(safe, once, answer))
-    return once.caller, once.key, once.fingerprint, *kept, now + KEPT, now
+    return once.caller, once.key, once.fingerprint, *kept, now + ANSWERS_KEPT, now

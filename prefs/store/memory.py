@@ -12,18 +12,31 @@ from datetime import datetime
 from typing import Any
 
 from prefs.core.changes import Change, Erasure, EventKind, Written
+from prefs.core.consents import without_values
 from prefs.core.entries import Document, Entry, Identifier
 from prefs.core.erasure import Tombstone
 from prefs.core.errors import IdentifierTaken, KeyReused, NotFound, Refused, StayTaken
 from prefs.core.papers import NO_PAPERS, Papers
 from prefs.core.stays import Stay
-from prefs.ports import Apply, Buried, Clock, Credentials, Found, Lodging, Lookup, Once, Put, Record, Usage
+from prefs.ports import (
+    ANSWERS_KEPT,
+    Apply,
+    Buried,
+    Clock,
+    Credentials,
+    Found,
+    Lodging,
+    Lookup,
+    Once,
+    Put,
+    Record,
+    Usage,
+)
 from prefs.store import records, usage
 from prefs.store.facts import OPEN
 from prefs.store.json_text import plain
 from prefs.store.memory_credentials import MemoryCredentials
 from prefs.store.memory_feed import MemoryFeed
-from prefs.store.replays import KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +349,7 @@ class MemoryStore:
         present.changes[:] = [left.get(change.version, change) for change in present.changes]
         for key, kept in self._kept.items():
             if kept.guest == guest:
-                self._kept[key] = replace(kept, answer=records.without_values(kept.answer, erasure.keys))
+                self._kept[key] = replace(kept, answer=without_values(kept.answer, erasure.keys))
 
     def _take_identifiers(self, before: Document, after: Document) -> None:
         come = sorted(set(after.identifiers) - set(before.identifiers))
@@ -367,4 +380,4 @@ class MemoryStore:
 
     def _keep(self, once: Once | None, guest: str, answer: dict[str, Any]) -> None:
         if once:
-            self._kept[once.caller, once.key] = _Kept(once.fingerprint, guest, answer, self._clock.now() + KEPT)
+            self._kept[once.caller, once.key] = _Kept(once.fingerprint, guest, answer, self._clock.now() + ANSWERS_KEPT)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 
 from prefs.core.changes import Change, Erasure, Written
+from prefs.core.consents import without_values
 from prefs.core.papers import Invitation, Papers, Receipt, Reply, Status, Waiting
 from prefs.ports import Once, Safe, Vault
 from prefs.store import contents, keys, records, replays
@@ -136,7 +137,7 @@ def _erase(connection: Connection, guest: str, erasure: Erasure, safe: Safe | No
         kept = row.answer
         if row.sealed is not None:
             kept = contents.open_answer(records.needed(opening), row.sealed, once)
-        left = records.without_values(kept, erasure.keys)
+        left = without_values(kept, erasure.keys)
         if left != kept:
             replays.keep(connection, once, left, safe)
 

@@ -208,21 +208,6 @@ def settle_papers(papers: Papers) -> Papers:
     )
 
 
-def without_values(answer: Any, keys: frozenset[str]) -> Any:
-    """An answer that was kept for a repeat, without what it told of these keys."""
-    if not isinstance(answer, dict):
-        return answer
-    left = dict(answer)
-    if isinstance(preferences := answer.get("preferences"), dict):
-        left["preferences"] = {key: told for key, told in preferences.items() if key not in keys}
-    if isinstance(entries := answer.get("entries"), dict):
-        cut = {scope: {key: told for key, told in by.items() if key not in keys} for scope, by in entries.items()}
-        left["entries"] = {scope: by for scope, by in cut.items() if by}
-    if isinstance(warnings := answer.get("warnings"), list):
-        left["warnings"] = [warned for warned in warnings if warned.get("key") not in keys]
-    return left
-
-
 def settle(written: Written, before: Document | None, guest: str) -> tuple[Document, Change]:
     """What is kept of a write that changed something. Raises ValueError for a decision that contradicts itself."""
     document, change = written.document, written.change

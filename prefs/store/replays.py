@@ -5,19 +5,18 @@ until the first one has committed (and hears its answer) or rolled back (and tak
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
 
 from prefs.core.errors import KeyReused, NotFound
-from prefs.ports import DataKey, Once, Safe, Vault
+from prefs.ports import ANSWERS_KEPT, DataKey, Once, Safe, Vault
 from prefs.store import contents
 from prefs.store.engines import Outcome
 from prefs.store.statements import upsert
 from prefs.store.tables import GUEST_KEY, IDEMPOTENCY
 
-KEPT = timedelta(hours=24)
 PURGED_AT_ONCE_MAX = 1000  # rows; a purge must not hold a write up
 
 _OF = (IDEMPOTENCY.c.caller == bindparam("of_caller")) & (IDEMPOTENCY.c.key == bindparam("of_key"))
@@ -51,7 +50,7 @@ def claim(connection: Connection, once: Once, guest: str, now: datetime, vault: 
         "fingerprint": once.fingerprint,
         "guest_id": guest,
         "answer": None,
-        "expires_at": now + KEPT,
+        "expires_at": now + ANSWERS_KEPT,
         "sealed": None,
     }
     statement = (

@@ -133,6 +133,26 @@ async def test_a_consent_past_its_end_counts_as_none_everywhere(house: House) ->
     assert "peanut" in await everything(house, ana)
 
 
+async def test_a_repeat_past_the_end_hears_the_rest(house: House) -> None:
+    """For a day after it the answer that was kept still holds what may not be told any more."""
+    ana = await consenting(house)
+    once, again = Once("guest:ana", "k", "f"), Once("guest:ana", "undo", "g")
+    house.clock.pass_by(house.terms.term - timedelta(hours=1))
+    first = await house.state(ana, {**PEANUTS, WARMTH: 21}, once=once)
+    undone = await house.preferences.revert(guest(ana), ana, first["version"], once=again)
+    assert "peanut" in str(await house.state(ana, {**PEANUTS, WARMTH: 21}, once=once)).lower()
+
+    house.clock.pass_by(timedelta(hours=1))
+
+    repeated = await house.state(ana, {**PEANUTS, WARMTH: 21}, once=once)
+    assert repeated["version"] == first["version"]
+    assert repeated["preferences"].keys() == first["preferences"].keys() - set(PEANUTS)
+    assert "peanut" not in str(repeated).lower()
+    told = await house.preferences.revert(guest(ana), ana, first["version"], once=again)
+    assert told.replayed and told.body["version"] == undone.body["version"]
+    assert not set(PEANUTS) & told.body["preferences"].keys()
+
+
 async def test_an_answer_about_a_later_moment_heeds_the_end(house: House) -> None:
     ana = await consenting(house)
     await house.state(ana, PEANUTS)

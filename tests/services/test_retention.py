@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from prefs.core.changes import Written
+from prefs.core.consents import Terms
 from prefs.core.entries import Document, Provenance, ProvenanceKind, Scope, ScopeKind
 from prefs.ledger.memory import MemoryLedger
 from prefs.ports import Once, Past
@@ -131,6 +132,27 @@ async def test_special_data_goes_without_a_new_consent(house: House) -> None:
     assert found["special"] >= 1
     assert await keys_of(house, known) == set()
     assert "peanuts" not in str(await house.store.history(known, 20))
+
+
+async def test_special_data_goes_a_month_after_its_consent_came_to_an_end(house: House) -> None:
+    """Where consents hold for less than the data would be kept; until then the guest may give it anew."""
+    house.consents.terms = Terms(term=90 * DAY)
+    known, other, old = [await house.guest(name) for name in ("Ana", "Bo", "Cy")]
+    for one in (known, other):
+        await house.consent(one, "food_safety")
+    await house.store.write(old, samples.consent("food_safety"))  # from before there were receipts: it has no end
+    for one in (known, other, old):
+        await house.state(one, {"food.allergens": [{"code": "peanuts"}], WARMTH: 21})
+    house.clock.pass_by(119 * DAY)
+    await house.consent(other, "food_safety")
+    assert await run(house) == {"history": 1}, "which forgets a value as soon as it may not be told"
+    assert "food.allergens" in await keys_of(house, known)
+
+    house.clock.pass_by(DAY)
+
+    assert (await run(house))["special"] == 1
+    assert await keys_of(house, known) == {WARMTH}
+    assert await keys_of(house, other) == await keys_of(house, old) == {WARMTH, "food.allergens"}
 
 
 async def test_withdrawn_values_go_from_history(house: House) -> None:
