@@ -44,6 +44,7 @@ from api.routes import (
     properties,
     rights,
     stays,
+    webhooks,
 )
 from api.schemas.document import describe
 from api.streams import Seats
@@ -69,6 +70,7 @@ ROUTERS = (
     stays,
     devices,
     enrolment,
+    webhooks,
     operations,
 )
 TICK_SECONDS = 1.0
@@ -211,6 +213,7 @@ def _life(settings: Settings, given: House | None) -> Callable[[Any], Any]:
             )
             tasks.append(asyncio.create_task(_settle(app.state.allowance, house)))
             tasks.append(asyncio.create_task(house.tombstones.watch()))
+            tasks.append(asyncio.create_task(house.deliveries.run()))
 
         try:
             _drain_on_signal(app)

@@ -37,6 +37,7 @@ from prefs.services.preferences import Preferences
 from prefs.services.properties import Properties
 from prefs.services.revocations import Revocations
 from prefs.services.stays import Stays
+from prefs.services.webhooks import Webhooks
 
 BODY_TYPES = ("application/json", "application/merge-patch+json")
 FAULTS_MAX = 50  # named in one answer; a body or query full of them must not make an answer many times as long
@@ -121,6 +122,10 @@ async def get_export(house: House) -> Export:
 
 async def get_changes_of(house: House) -> Changes:
     return house.changes  # type: ignore[no-any-return]
+
+
+async def get_webhooks(house: House) -> Webhooks:
+    return house.webhooks  # type: ignore[no-any-return]
 
 
 async def get_caller(
@@ -361,6 +366,7 @@ DefinitionsDep = Annotated[Definitions, Depends(get_definitions)]
 DevicesDep = Annotated[Devices, Depends(get_devices)]
 LinksDep = Annotated[StayLinks, Depends(get_links)]
 RevocationsDep = Annotated[Revocations, Depends(get_revocations)]
+WebhooksDep = Annotated[Webhooks, Depends(get_webhooks)]
 
 # Every route under /v1 passes these two first, in this order.
 GUARDED = [Depends(get_caller), Depends(refuse_unknown_parameters)]

@@ -30,7 +30,9 @@ from prefs.cache.sealing import KEY_BYTES
 from prefs.core.accesses import Access, Deed, Outcome
 from prefs.core.catalogue import Catalogue
 from prefs.core.consents import Terms
+from prefs.core.destinations import Network, networks
 from prefs.core.errors import SchemaOutdated, Sealed, StoreUnavailable, Unavailable
+from prefs.courier.post import HttpCourier
 from prefs.definitions import load_folder, load_standard
 from prefs.feed.tail import Bell, Tail
 from prefs.ledger.chained import ChainedLedger
@@ -41,12 +43,13 @@ from prefs.ledger.verify import Report as Report
 from prefs.ledger.verify import verify
 from prefs.migrations import SchemaState as SchemaState
 from prefs.migrations import migrate, schema_state
-from prefs.ports import Blocker, Clock, Feed, Ledger, SecondPlace, SharedCounts, Signer, Store, Tiers
+from prefs.ports import Backlog, Blocker, Clock, Courier, Feed, Ledger, SecondPlace, SharedCounts, Signer, Store, Tiers
 from prefs.services.accesses import Accesses
 from prefs.services.changes import Changes
 from prefs.services.consents import Consents
 from prefs.services.corrections import Corrections
 from prefs.services.definitions import Definitions
+from prefs.services.deliveries import Deliveries
 from prefs.services.devices import Devices
 from prefs.services.erasure import Erasure
 from prefs.services.export import Export
@@ -54,12 +57,14 @@ from prefs.services.guests import Guests
 from prefs.services.ids import new_id
 from prefs.services.invitations import Invitations
 from prefs.services.links import StayLinks
+from prefs.services.messages import Messages
 from prefs.services.preferences import Preferences
 from prefs.services.properties import Properties
 from prefs.services.retention import Retention
 from prefs.services.revocations import Revocations
 from prefs.services.stays import Stays
 from prefs.services.tombstones import Tombstones
+from prefs.services.webhooks import Webhooks
 from prefs.services.witness import Witness
 from prefs.settings import Settings
 from prefs.signing.receipts import ReceiptInvalid as ReceiptInvalid
@@ -116,9 +121,12 @@ class House:
     revocations: Revocations
     feed: Feed
     changes: Changes
+    webhooks: Webhooks
+    deliveries: Deliveries
     counts: SharedCounts | None = None  # of requests, where processes share a cache
 
     async def close(self) -> None:
+        await self.deliveries.close()
         await self.feed.close()
         await self.witness.ledger.close()
         await self.store.close()
@@ -137,7 +145,8 @@ async def open_house(settings: Settings, clock: Clock | None = None) -> House:
         await store.close()
         raise
     ledger, terms = open_ledger(settings, clock), terms_of(settings)
-    house = furnish(store, clock, ledger, terms, receipts, settings.issuer, bell=bell)
+    own = networks(settings.webhook_networks)
+    house = furnish(store, clock, ledger, terms, receipts, settings.issuer, bell=bell, own=own)
     return replace(house, counts=RedisCounts(settings.redis_url)) if settings.shares_a_cache else house
 
 
@@ -319,6 +328,15 @@ async def feed_blockers(settings: Settings) -> list[Blocker]:
         await store.close()
 
 
+async def webhook_backlog(settings: Settings) -> Backlog:
+    """How the endpoints stand that are told of changes."""
+    store = await open_sql(settings, SystemClock())
+    try:
+        return await store.webhooks.backlog()
+    finally:
+        await store.close()
+
+
 async def shared_cache_answers(settings: Settings) -> bool:
     """Whether the shared tier answers within its time limit; a second call, since the first has to connect."""
     lines = Lines(settings.redis_url, Breaker(time.monotonic))
@@ -341,9 +359,11 @@ def furnish(
     issuer: str = "guestprefs",
     *,
     bell: Bell | None = None,
+    own: Sequence[Network] = (),
+    courier: Courier | None = None,
 ) -> House:
     """Every service over a store that is already open; without a ledger, or keys and a second place, ones in this
-    process's memory."""
+    process's memory. `own` are networks that webhooks may lie in beside the public internet."""
     ledger = ledger or MemoryLedger()
     signer, second_place = receipts or (SigningKeys.make(), NoSecondPlace())
     witness = Witness(ledger, clock)
@@ -353,6 +373,8 @@ def furnish(
     guests = Guests(store, definitions, clock, new_id, witness, tiers)
     consents = Consents(guests, terms)
     preferences, feed = Preferences(store, definitions, clock, new_id, witness), Tail(store, clock, bell)
+    messages = Messages(store, definitions, clock, witness, signer.digest)
+    deliveries = Deliveries(store.webhooks, store.feed, messages, courier or HttpCourier(own), clock)
     return House(
         store=store,
         tiers=tiers,
@@ -377,6 +399,8 @@ def furnish(
         signer=signer,
         feed=feed,
         changes=Changes(preferences, store, feed, clock, signer.digest),
+        webhooks=Webhooks(store.webhooks, store.feed, deliveries, clock, witness, own),
+        deliveries=deliveries,
     )
 
 

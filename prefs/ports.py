@@ -17,6 +17,7 @@ from prefs.core.erasure import Tombstone
 from prefs.core.papers import Papers
 from prefs.core.revocations import Revocation
 from prefs.core.stays import Stay
+from prefs.core.webhooks import Attempt, Delivery, Endpoint, Progress, State
 
 
 class Clock(Protocol):
@@ -394,6 +395,94 @@ class Feed(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What came of posting a message: a status, or in a word why there is none."""
+
+    status: int
+    error: str
+    retry_after_s: float | None
+    took_ms: int
+
+    def attempt(self, at: datetime) -> Attempt:
+        return Attempt(at, self.took_ms, self.status, self.error, self.retry_after_s)
+
+
+class Courier(Protocol):
+    """Brings messages to receivers outside, and nothing anywhere else."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Posted:
+        """Within a few seconds; whatever goes wrong is in the answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How endpoints stand: how many there are, which are refused, and how many messages were given up."""
+
+    endpoints: int
+    failing: Mapping[str, datetime]
+    gone: Sequence[str]
+    dead: int
+
+
+class WebhookRows(Protocol):
+    """Endpoints and the log of what they were told. What is said of a guest there goes with the guest. Every method may
+    raise StoreUnavailable."""
+
+    async def add(self, endpoint: Endpoint) -> bool:
+        """False when its id is taken."""
+        ...
+
+    async def get(self, id: str) -> Endpoint | None: ...
+
+    async def listed(self, limit: int, after: str = "") -> list[Endpoint]:
+        """By id, after the given one."""
+        ...
+
+    async def change(self, id: str, apply: Callable[[Endpoint], Endpoint]) -> Endpoint | None:
+        """Read, decide and save under a lock; None where there is none. `apply` is pure."""
+        ...
+
+    async def delete(self, id: str) -> bool:
+        """With its log; False when it was not there."""
+        ...
+
+    async def lease(self, owner: str, now: datetime, until: datetime, renew: datetime) -> list[Endpoint]:
+        """Every endpoint that is on and that `owner` alone may tell now: those it holds, held longer where that would
+        end before `renew`, and those that nobody holds any more."""
+        ...
+
+    async def release(self, owner: str) -> None: ...
+
+    async def keep(self, owner: str, id: str, progress: Progress | None, delivery: Delivery | None = None) -> bool:
+        """Save both in one transaction; False, and nothing is saved, where somebody else holds the endpoint by now. A
+        delivery about a guest who is no more is left out."""
+        ...
+
+    async def delivery(self, endpoint: str, id: str) -> Delivery | None: ...
+
+    async def deliveries(
+        self, endpoint: str, state: State | None, limit: int, before: tuple[datetime, str] | None = None
+    ) -> list[Delivery]:
+        """By when they were last tried, newest first, before the given moment and id."""
+        ...
+
+    async def due(self, endpoint: str, now: datetime, limit: int) -> list[Delivery]:
+        """Deliveries that somebody asked for again and that may be tried, the oldest first."""
+        ...
+
+    async def replay(self, endpoint: str, id: str, now: datetime) -> Delivery | None:
+        """Have it delivered again, unless it is still pending; None where there is none."""
+        ...
+
+    async def trim(self, until: datetime, limit: int) -> int:
+        """Forget deliveries that ended up to then, `limit` at most; says how many."""
+        ...
+
+    async def backlog(self) -> Backlog: ...
+
+
 class Store(Protocol):
     """Documents, history, facts and idempotency answers. Truth when it is SQL; every other store wraps or imitates it.
 
@@ -408,6 +497,11 @@ class Store(Protocol):
     @property
     def feed(self) -> FeedRows:
         """All that changed, in order."""
+        ...
+
+    @property
+    def webhooks(self) -> WebhookRows:
+        """Who outside is told of changes."""
         ...
 
     async def get(self, guest: str) -> Document | None:

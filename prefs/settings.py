@@ -20,6 +20,7 @@ CORS_ORIGINS = r"^(\*|(https?://[A-Za-z0-9.:\[\]-]+)(\s*,\s*https?://[A-Za-z0-9.
 REDIS_URLS = r"^((redis|rediss|unix)://.+)?$"
 CACHE_KEY_FILE = "cache.key"
 ISSUER_URLS = r"^(\s*(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])\S+)*\s*$"
+NETWORKS = r"^(\s*[0-9a-fA-F.:]+/[0-9]{1,3})*\s*$"
 LEDGER_KEY_FILE = "ledger.key"
 LEDGER_FOLDER = "ledger"
 VAULT_FILE = "vault.json"
@@ -253,6 +254,12 @@ class Settings(BaseSettings):
         le=4096,
         description="Streams that one guest, member of staff or device may have open in a process, eight times as many "
         "for a service or operator; more get 429 RATE_LIMITED.",
+    )
+    webhook_networks: str = Field(
+        default="",
+        pattern=NETWORKS,
+        description="Networks that webhooks may reach beside the public internet, as 10.1.2.0/24 192.168.7.9/32: there "
+        "also without TLS and at any port. 127.0.0.0/8 is for development. Empty: none.",
     )
     head_timeout: float = Field(
         default=30.0,

@@ -68,7 +68,19 @@ TOP_LEVEL = {
 CORE_IMPORTS = {
     *("__future__", "abc", "bisect", "builtins", "collections", "collections.abc", "dataclasses", "datetime"),
     *("decimal", "re", "string", "types", "typing", "unicodedata", "zoneinfo"),
-    *("enum", "fractions", "functools", "hashlib", "itertools", "json", "math", "operator"),
+    *(
+        "enum",
+        "fractions",
+        "functools",
+        "hashlib",
+        "hmac",
+        "ipaddress",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "base64",
+    ),
 }
 CORE_BUILTINS_BANNED = {"open", "print", "input", "__import__", "exec", "eval", "compile", "breakpoint"}
 CLOCK_CALLS_BANNED = {"now", "utcnow", "today"}

@@ -17,17 +17,20 @@ from api.cli.first_start import schema_now, shown
 from api.cli.release import version_number
 from prefs.bootstrap import (
     SchemaState,
+    SystemClock,
     cache_key,
     feed_blockers,
     shared_cache_answers,
     sqlite_release,
     standard_catalogue,
+    webhook_backlog,
 )
 from prefs.core.errors import PrefsError
 from prefs.settings import Settings
 
 PYTHON_AT_LEAST = (3, 12)  # older ones lose task cancellations, and this code would not even parse
 FEED_PATIENCE = timedelta(seconds=5)  # a write takes two at most
+WEBHOOK_PATIENCE = timedelta(hours=1)
 COMPANIONS = ("fastapi", "starlette", "pydantic", "sqlalchemy", "asyncpg", "pysqlite3", "granian", "joserfc")
 
 
@@ -55,7 +58,7 @@ def _examine(data: Path | None) -> Iterator[Finding]:
     yield from (Finding(False, f"Unsafe: {finding}") for finding in unsafe)
     if not unsafe:
         yield Finding(True, "Safe to serve real guests: no debugging, no demo key, no known password, no open file.")
-    for look in (_keys, _catalogue, _database, _vault, _cache, _feed):
+    for look in (_keys, _catalogue, _database, _vault, _cache, _feed, _webhooks):
         yield _look(look, settings)
     yield from providers.examine(settings)
 
@@ -181,4 +184,23 @@ def _feed(settings: Settings) -> Finding:
         f"Feed: streams hear nothing new, because {len(late)} transaction{'s are' if len(late) > 1 else ' is'} open; "
         f"the oldest for {worst.open_for.total_seconds():.0f} s is session {worst.session} ({who}). "
         f"Let it end, or end it: {remedy}",
+    )
+
+
+def _webhooks(settings: Settings) -> Finding:
+    if schema_now(settings) in (SchemaState.EMPTY, SchemaState.OUTDATED) or not vault.is_there(settings):
+        return Finding(True, "Webhooks: not looked at before the database has its tables and the vault its keys.")
+    backlog = asyncio.run(webhook_backlog(settings))
+    now = SystemClock().now()
+    late = {id: since for id, since in backlog.failing.items() if now - since > WEBHOOK_PATIENCE}
+    wrong = [f"{id} has taken nothing since {since:%Y-%m-%d %H:%M} UTC" for id, since in sorted(late.items())]
+    wrong += [f"{id} said that it is gone (410)" for id in sorted(backlog.gone)]
+    letters = f"{backlog.dead} dead letter{'' if backlog.dead == 1 else 's'}"
+    if not wrong:
+        many = f"{backlog.endpoints} endpoint{'' if backlog.endpoints == 1 else 's'}"
+        return Finding(True, f"Webhooks: {many}, none of them refusing; {letters} in the log.")
+    return Finding(
+        False,
+        f"Webhooks: {'; '.join(wrong)}; {letters}. Look at GET /v1/webhooks/ID/deliveries, mend the receiver, and put "
+        "the webhook again to have it tried at once; or delete it.",
     )

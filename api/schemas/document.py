@@ -25,6 +25,7 @@ from api.schemas import (
     properties,
     rights,
     stays,
+    webhooks,
 )
 
 _MODELS: tuple[type[BaseModel], ...] = (
@@ -39,6 +40,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     enrolment.LinkCode,
     enrolment.RevocationPut,
     rights.PersonalisationBody,
+    webhooks.WebhookPut,
 )
 _SHAPES: tuple[dict[str, Any], ...] = (
     preferences.PATCH_SCHEMA,

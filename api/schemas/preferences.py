@@ -169,7 +169,6 @@ PATCH_SCHEMA: dict[str, Any] = {
         "or none is stored. A value is bare, in the canonical unit of its key, or wrapped."
     ),
     "type": "object",
-    "minProperties": 1,
     "maxProperties": 50,
     "additionalProperties": {
         "anyOf": [

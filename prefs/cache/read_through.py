@@ -65,6 +65,7 @@ class CachedStore:
         self.inner = inner
         self.credentials = inner.credentials  # nothing of a guest that a cache could tell
         self.feed = inner.feed
+        self.webhooks = inner.webhooks
         self.clock = clock
         self._shared = shared
         self._local = local

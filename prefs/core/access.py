@@ -66,6 +66,8 @@ class Act(StrEnum):
     ENROL_DEVICE = "enrol_device"
     LINK_STAY = "link_stay"
     REVOKE = "revoke"
+    READ_WEBHOOKS = "read_webhooks"
+    CHANGE_WEBHOOKS = "change_webhooks"
 
 
 # ---- the tables ----
@@ -109,6 +111,8 @@ change_catalogue  catalogue  -      -     -       -       -           any
 enrol_device      property   -      -     -       theirs  -           any
 link_stay         guest      -      -     -       here    guests.all  guests.all
 revoke            register   -      -     -       -       -           any
+read_webhooks     register   -      -     -       -       -           guests.all
+change_webhooks   register   -      -     -       -       -           guests.all
 """
 
 # Where each may stand; a token that says otherwise is refused.

@@ -29,6 +29,11 @@ class Deed(StrEnum):
     LINK_MAKE = "link.make"
     LINK_REVOKE = "link.revoke"
     TOKEN_REVOKE = "token.revoke"
+    WEBHOOK_PUT = "webhook.put"
+    WEBHOOK_DELETE = "webhook.delete"
+    WEBHOOK_ROTATE = "webhook.rotate"
+    WEBHOOK_PING = "webhook.ping"
+    WEBHOOK_REPLAY = "webhook.replay"
 
 
 class Outcome(StrEnum):

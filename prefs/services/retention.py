@@ -13,6 +13,7 @@ from prefs.core.changes import Action, Change, KeyChange, Written
 from prefs.core.entries import Document
 from prefs.core.errors import NotFound
 from prefs.core.stays import Stay
+from prefs.core.webhooks import LOG_KEPT
 from prefs.ports import Clock, Lodging, Lookup, Past, Store
 from prefs.services.erasure import Erasure
 from prefs.services.surroundings import CatalogueSource
@@ -61,8 +62,10 @@ class Retention:
             report.add("waiting", dropped)
 
     async def _events(self) -> None:
-        """What the feed tells beside changes: who comes back later than that begins anew."""
+        """What the feed tells beside changes: who comes later begins anew. And what webhooks were told."""
         while await self.store.feed.trim(self.clock.now() - FEED_EVENTS_KEPT, PAGE) == PAGE:
+            pass
+        while await self.store.webhooks.trim(self.clock.now() - LOG_KEPT, PAGE) == PAGE:
             pass
 
     async def _one(self, document: Document, lodging: Lodging, report: Report, dry: bool) -> None:

@@ -1,25 +1,28 @@
-"""Queries on keys: data keys of guests, each wrapped, and which wrapping keys may wrap them.
+"""Queries on keys: data keys of guests and of endpoints, each wrapped, and which wrapping keys may wrap them.
 
 A data key can only be kept while its wrapping key is registered, and a wrapping key can only be retired while it wraps
 nothing: the foreign key between them holds against any process that has not heard of a rotation.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select, update
 
 from prefs.core.errors import Sealed, WrappingKeyMissing
 from prefs.ports import DataKey, Safe, Vault
 from prefs.store.engines import Outcome
 from prefs.store.statements import insert_new
-from prefs.store.tables import GUEST, GUEST_KEY, RETIRED_KEY, WRAPPING_KEY
+from prefs.store.tables import GUEST, GUEST_KEY, RETIRED_KEY, WEBHOOK, WRAPPING_KEY
 
-_REGISTERED = select(
-    WRAPPING_KEY.c.id, WRAPPING_KEY.c.proof, exists().where(GUEST_KEY.c.wrapped_by == WRAPPING_KEY.c.id).label("used")
+_IS_USED = or_(
+    exists().where(GUEST_KEY.c.wrapped_by == WRAPPING_KEY.c.id),
+    exists().where(WEBHOOK.c.wrapped_by == WRAPPING_KEY.c.id),
 )
+_REGISTERED = select(WRAPPING_KEY.c.id, WRAPPING_KEY.c.proof, _IS_USED.label("used"))
 _IS_REGISTERED = (
     select(WRAPPING_KEY.c.id).where(WRAPPING_KEY.c.id == bindparam("of")).with_for_update(read=True, key_share=True)
 )
@@ -31,7 +34,9 @@ _HELD = select(GUEST_KEY.c.id, GUEST_KEY.c.wrapped_by, GUEST_KEY.c.wrapped).wher
 _DESTROY = delete(GUEST_KEY).where(GUEST_KEY.c.guest_id == bindparam("of"))
 _IS_GUEST = select(GUEST.c.id).where(GUEST.c.id == bindparam("of"))
 _NEXT_VERSION = update(GUEST).where(GUEST.c.id == bindparam("of")).values(version=GUEST.c.version + 1)
-_COUNTS = select(GUEST_KEY.c.wrapped_by, func.count().label("many")).group_by(GUEST_KEY.c.wrapped_by)
+_COUNTS = [
+    select(one.c.wrapped_by, func.count().label("many")).group_by(one.c.wrapped_by) for one in (GUEST_KEY, WEBHOOK)
+]
 _WRAPPED_OTHERWISE = (
     select(GUEST_KEY.c.guest_id, GUEST_KEY.c.id, GUEST_KEY.c.wrapped_by, GUEST_KEY.c.wrapped)
     .where(GUEST_KEY.c.wrapped_by == bindparam("old"))
@@ -44,7 +49,20 @@ _REWRAP = (
     .values(wrapped_by=bindparam("new"), wrapped=bindparam("data"))
 )
 _FORGET = delete(WRAPPING_KEY).where(
-    WRAPPING_KEY.c.id == bindparam("of"), ~exists().where(GUEST_KEY.c.wrapped_by == bindparam("of"))
+    WRAPPING_KEY.c.id == bindparam("of"),
+    ~exists().where(GUEST_KEY.c.wrapped_by == bindparam("of")),
+    ~exists().where(WEBHOOK.c.wrapped_by == bindparam("of")),
+)
+_ENDPOINTS_OTHERWISE = (
+    select(WEBHOOK.c.id.label("endpoint"), WEBHOOK.c.key_id.label("id"), WEBHOOK.c.wrapped_by, WEBHOOK.c.wrapped)
+    .where(WEBHOOK.c.wrapped_by == bindparam("old"))
+    .order_by(WEBHOOK.c.id)
+    .limit(bindparam("most"))
+)
+_REWRAP_ENDPOINT = (
+    update(WEBHOOK)
+    .where(WEBHOOK.c.id == bindparam("of"), WEBHOOK.c.wrapped_by == bindparam("old"))
+    .values(wrapped_by=bindparam("new"), wrapped=bindparam("data"))
 )
 
 
@@ -129,8 +147,7 @@ def make(connection: Connection, vault: Vault, guest: str, now: datetime) -> Saf
     """A data key for a guest; None when somebody else made one at this moment."""
     safe = vault.make(guest)
     key = safe.key
-    if connection.execute(_IS_REGISTERED, {"of": key.wrapped_by}).first() is None:
-        raise WrappingKeyMissing(f"instead of {key.wrapped_by}", f"The wrapping key {key.wrapped_by} was retired.")
+    _need_registered(connection, key.wrapped_by)
     columns = {"guest_id": guest, "id": key.id, "wrapped_by": key.wrapped_by, "wrapped": key.wrapped, "created_at": now}
     return safe if insert_new(connection, GUEST_KEY, columns) else None
 
@@ -146,11 +163,18 @@ def destroy(connection: Connection, guest: str) -> int:
 
 def counts(connection: Connection) -> dict[str, int]:
     """How many data keys each wrapping key wraps."""
-    return {row.wrapped_by: row.many for row in connection.execute(_COUNTS)}
+    found: Counter[str] = Counter()
+    for counting in _COUNTS:
+        found.update({row.wrapped_by: row.many for row in connection.execute(counting)})
+    return dict(found)
 
 
 def rewrap(connection: Connection, vault: Vault, old: str, most: int) -> Outcome[int]:
     """Wrap anew some data keys that an old key wraps; how many. Processes that do the same share them."""
+    return Outcome(_rewrap_guests(connection, vault, old, most) or _rewrap_endpoints(connection, vault, old, most))
+
+
+def _rewrap_guests(connection: Connection, vault: Vault, old: str, most: int) -> int:
     picked = _WRAPPED_OTHERWISE.with_for_update(skip_locked=True)
     rows = connection.execute(picked, {"old": old, "most": most}).all()
     wrapped = [(row.guest_id, vault.rewrap(row.guest_id, data_key(row))) for row in rows]
@@ -158,4 +182,35 @@ def rewrap(connection: Connection, vault: Vault, old: str, most: int) -> Outcome
         connection.execute(
             _REWRAP, [{"of": of, "old": old, "new": key.wrapped_by, "data": key.wrapped} for of, key in wrapped]
         )
-    return Outcome(len(rows))
+    return len(rows)
+
+
+def _rewrap_endpoints(connection: Connection, vault: Vault, old: str, most: int) -> int:
+    picked = _ENDPOINTS_OTHERWISE.with_for_update(skip_locked=True)
+    rows = connection.execute(picked, {"old": old, "most": most}).all()
+    for row in rows:
+        key = vault.rewrap(endpoint_owner(row.endpoint), data_key(row))
+        connection.execute(
+            _REWRAP_ENDPOINT, {"of": row.endpoint, "old": old, "new": key.wrapped_by, "data": key.wrapped}
+        )
+    return len(rows)
+
+
+# ---------------------------------------------------------------- endpoints
+
+
+def endpoint_owner(id: str) -> str:
+    """Whose data key it is, as the vault is told: no guest is called so."""
+    return f"webhook {id}"
+
+
+def make_for_endpoint(connection: Connection, vault: Vault, id: str) -> Safe:
+    """A data key for an endpoint, which keeps it itself. Raises WrappingKeyMissing."""
+    safe = vault.make(endpoint_owner(id))
+    _need_registered(connection, safe.key.wrapped_by)
+    return safe
+
+
+def _need_registered(connection: Connection, wrapped_by: str) -> None:
+    if connection.execute(_IS_REGISTERED, {"of": wrapped_by}).first() is None:
+        raise WrappingKeyMissing(f"instead of {wrapped_by}", f"The wrapping key {wrapped_by} was retired.")

@@ -37,6 +37,7 @@ from prefs.store.facts import OPEN
 from prefs.store.json_text import plain
 from prefs.store.memory_credentials import MemoryCredentials
 from prefs.store.memory_feed import MemoryFeed
+from prefs.store.memory_webhooks import MemoryWebhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class MemoryStore:
         self.credentials: Credentials = self._credentials
         self._tombstones: dict[str, Tombstone] = {}
         self.feed = MemoryFeed()
+        self.webhooks = MemoryWebhooks(self._guests)
 
     # ------------------------------------------------------------ guests
 
@@ -206,6 +208,7 @@ class MemoryStore:
                 "consent": len(document.consents),
                 "change": len(kept.changes),
                 "revocation": self._credentials.rename(guest),
+                "webhook_delivery": self.webhooks.forget(guest),
                 "guest": 1,
             }
             placed = replace(tombstone, places=places)

@@ -29,6 +29,7 @@ from prefs.ports import (
     Record,
     Usage,
     Vault,
+    WebhookRows,
 )
 from prefs.store import documents, erasure, facts, papers, reads, replays
 from prefs.store.credentials import SqlCredentials
@@ -42,6 +43,7 @@ from prefs.store.runners import PostgresRunner, SqliteRunner, open_runner
 from prefs.store.statements import INTEGER_MAX, storable
 from prefs.store.tables import REVISION
 from prefs.store.usage import usage
+from prefs.store.webhooks import SqlWebhooks
 
 PURGE_EVERY = 500  # claims of idempotency keys between two clearings of old ones
 _ADVICE = "Run `guestprefs migrate` first."
@@ -59,6 +61,7 @@ class SqlStore:
         self._remembered = Remembered()
         self.credentials: Credentials = SqlCredentials(runner)
         self.feed: FeedRows = SqlFeed(runner, vault, self._look)
+        self.webhooks: WebhookRows = SqlWebhooks(vault, self._look, self._run)
 
     @classmethod
     async def open(cls, url: str, clock: Clock, vault: Vault) -> Self:

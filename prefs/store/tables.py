@@ -32,7 +32,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 from sqlmodel import Field, SQLModel
 
-REVISION = "0007"  # the newest migration; a store on an older schema does not open
+REVISION = "0008"  # the newest migration; a store on an older schema does not open
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -446,6 +446,53 @@ class ErasureRow(Row, table=True):
     signed: str = Field(sa_type=Text)
 
 
+class WebhookRow(Row, table=True):
+    """Endpoints that are told of changes. Address and secrets rest sealed under a key of the endpoint's own, wrapped as
+    guests' keys are; whoever holds the lease tells it."""
+
+    __tablename__ = "webhook"
+    __table_args__ = (Index(None, "wrapped_by"),)
+
+    id: str = Field(primary_key=True, sa_type=KEY)
+    surface: str = Field(sa_type=Text)
+    events: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    description: str = Field(sa_type=Text)
+    standing: str = Field(sa_type=Text)
+    made_at: datetime = Field(sa_type=Instant)
+    version: int
+    salt: str = Field(sa_type=Text)
+    key_id: str = Field(sa_type=Text)
+    wrapped_by: str = Field(sa_column=Column(KEY, ForeignKey("wrapping_key.id"), nullable=False))
+    wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    progress: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    lease: str = Field(sa_type=Text)
+    leased_until: datetime = Field(sa_type=Instant)
+
+
+class WebhookDeliveryRow(Row, table=True):
+    """What endpoints were told, without what was said. `digest` stands for a guest who was erased, as in the feed;
+    every other row about a guest goes with them."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (Index(None, "guest_id"), Index(None, "endpoint_id", "at"), Index(None, "endpoint_id", "next_at"))
+
+    endpoint_id: str = Field(sa_column=Column(KEY, ForeignKey("webhook.id", ondelete="CASCADE"), primary_key=True))
+    id: str = Field(primary_key=True, sa_type=KEY)
+    guest_id: str | None = Field(sa_column=Column(KEY, ForeignKey("guest.id", ondelete="CASCADE"), nullable=True))
+    digest: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    place: str = Field(sa_type=Text)
+    version: int
+    state: str = Field(sa_type=Text)
+    made_at: datetime = Field(sa_type=Instant)
+    at: datetime = Field(sa_type=Instant)
+    tried: int
+    attempts: list[Any] = Field(sa_column=Column(JSON, nullable=False))
+    since: datetime | None = Field(sa_type=Instant)
+    next_at: datetime | None = Field(sa_type=Instant)
+
+
 def table(name: str) -> Table:
     return Row.metadata.tables[name]
 
@@ -473,3 +520,5 @@ WRAPPING_KEY = table("wrapping_key")
 RETIRED_KEY = table("retired_key")
 GUEST_KEY = table("guest_key")
 ERASURE = table("erasure")
+WEBHOOK = table("webhook")
+WEBHOOK_DELIVERY = table("webhook_delivery")

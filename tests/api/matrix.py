@@ -80,6 +80,14 @@ revoke_device          house       403    403   403     404    403      404
 make_stay_link         stay        403    403   403     201    201      201
 revoke_stay_link       stay        403    403   403     404    404      404
 revoke                 house       403    403   403     403    403      200
+list_webhooks          house       403    403   403     403    403      200
+get_webhook            house       403    403   403     403    403      404
+put_webhook            house       403    403   403     403    403      201
+delete_webhook         house       403    403   403     403    403      404
+rotate_secret          house       403    403   403     403    403      404
+ping_webhook           house       403    403   403     403    403      404
+list_deliveries        house       403    403   403     403    403      404
+replay_delivery        house       403    403   403     403    403      404
 get_server_metadata    public      200    200   200     200    200      200
 get_keys               public      200    200   200     200    200      200
 authorize_device       public      400    400   400     400    400      400

@@ -88,6 +88,8 @@ async def make_world(front: Front) -> World:
     leaving = await front.new_guest("Cy Moss", [{"system": "loyalty", "id": "883"}])
     await front.prefer(guest, {"climate.temperature.occupied": 21, "room.quiet": True})
     await front.new_stay(guest, World.stay)
+    webhook = {"url": "https://pms.hotel.example/guestprefs", "surface": "housekeeping", "enabled": False}
+    await front.ok("PUT", "/v1/webhooks/pms", front.operator(), webhook)
     invitations = f"/v1/guests/{guest}/consent-invitations"
     asked = {"purpose": "ui_adaptation", "keys": ["access.vision_formats"]}
     declined = await front.ok("POST", invitations, front.staff(), asked)
@@ -112,6 +114,8 @@ def path_of(operation: Operation, world: World, guest: str | None = None) -> str
         device="dev_1",
         link="lnk_1",
         entry="prf_" + "0" * 32,
+        webhook="pms",
+        delivery="msg_" + "0" * 32,
     )
 
 
@@ -137,6 +141,8 @@ def body_of(operation: Operation, world: World) -> Any:
             return {"enabled": False}
         case "put_definition":
             return DEFINITION
+        case "put_webhook":
+            return {"url": "https://pms.hotel.example/guestprefs", "surface": "housekeeping", "enabled": False}
         case "put_property":
             return {"name": "Dallas Downtown", "time_zone": "UTC"}
         case "decide_device_grant":
@@ -163,7 +169,7 @@ def entitled(front: Front, operation: Operation, world: World) -> str:
     """A token of somebody who may do this."""
     if operation.id in ("put_property", "delete_property", "list_properties", "put_definition", "delete_definition"):
         return front.operator()
-    if "device" in operation.id or operation.id == "revoke":
+    if "device" in operation.id or operation.id == "revoke" or operation.path.startswith("/v1/webhooks"):
         return front.operator()
     if not operation.of_a_guest or operation.id in ("add_identifier", "remove_identifier", "invite_guest"):
         return front.service()

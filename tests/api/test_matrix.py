@@ -101,6 +101,8 @@ def without_permission(line: Line, asker: Asker) -> bool:
     """Where no guest is spoken of, a permission that is missing is told as such."""
     return "without permission" in asker.name and line.name in (
         *("create_guest", "put_stay", "add_identifier", "remove_identifier", "get_changes@property"),
+        *("list_webhooks", "get_webhook", "put_webhook", "delete_webhook", "rotate_secret", "ping_webhook"),
+        *("list_deliveries", "replay_delivery"),
     )
 
 
