@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from guestprefs_client import AsyncGuestPrefs, GuestPrefs, NotAllowed, NotFound, NothingKnown
+from guestprefs_client import AsyncGuestPrefs, GuestPrefs, MemoryStore, NotAllowed, NotFound, NothingKnown, Status
+from guestprefs_client.ports import Record
 from guestprefs_client.testing import FakeServer
 
 from tests.chaos.link import Link
@@ -115,6 +117,134 @@ def test_a_stream_that_is_refused_says_why() -> None:
     http = httpx2.Client(transport=httpx2.MockTransport(Streams([403]).handle))
     with GuestPrefs("http://streams.invalid", "t", http=http, **options()) as client, pytest.raises(NotAllowed):
         next(client.watch(GUEST))
+
+
+# ---- off line ----
+
+QUIET = {"room.quiet": True}
+
+
+def test_off_line_it_tells_what_was_known_and_on_line_it_goes_on() -> None:
+    """With what waits in the outbox on top, before and after."""
+    streams = Streams([SNAPSHOT], [503], ["cut"], [SNAPSHOT, event("erased", "z", {"guest": GUEST})])
+    http = httpx2.Client(transport=httpx2.MockTransport(streams.handle))
+    with GuestPrefs("http://streams.invalid", "t", http=http, outbox=True, **options()) as client:
+        assert next(client.watch(GUEST)).values_by_key() == {"lighting.brightness": 10}
+        client.offline = True
+        assert client.edit(GUEST, QUIET).queued
+        watching = client.watch(GUEST, keys=["lighting.brightness", "room.quiet"])
+        stale = next(watching)
+        assert (stale.meta.stale, stale.values_by_key()) == (True, {"lighting.brightness": 10, **QUIET})
+        assert len(streams.asked) == 1  # the network was left alone
+        client.offline = False
+        fresh = next(watching)
+        assert (fresh.meta.stale, fresh.meta.pending_writes, fresh.meta.pending_keys) == (False, 1, QUIET.keys())
+        assert fresh.values_by_key() == {"lighting.brightness": 10, **QUIET}
+        assert list(watching) == []
+
+
+async def test_the_asynchronous_client_rests_too() -> None:
+    streams = Streams([SNAPSHOT], [SNAPSHOT, event("change", "b", {**answer(3, 20), "changed": []})])
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(streams.handle))
+    async with AsyncGuestPrefs("http://streams.invalid", "t", http=http, outbox=True, **options()) as client:
+        async for known in client.watch(GUEST):
+            assert known.value("lighting.brightness") == 10
+            client.offline = True
+            break
+        await client.edit(GUEST, QUIET)
+        told = []
+        async for known in client.watch(GUEST):
+            told.append((known.meta.stale, known.meta.pending_writes, known.value("lighting.brightness")))
+            client.offline = False
+            if len(told) == 3:
+                break
+        assert told == [(True, 1, 10), (False, 1, 10), (False, 1, 20)]
+
+
+def test_a_server_that_is_away_is_no_end_and_what_was_known_is_told() -> None:
+    streams = Streams([SNAPSHOT], [503], [SNAPSHOT])
+    http = httpx2.Client(transport=httpx2.MockTransport(streams.handle))
+    with GuestPrefs("http://streams.invalid", "t", http=http, **options()) as client:
+        next(client.watch(GUEST))
+        watching = client.watch(GUEST)
+        assert [next(watching).meta.stale, next(watching).meta.stale] == [True, False]
+        assert len(streams.asked) == 3
+
+
+def test_going_off_line_ends_the_stream_that_another_thread_reads(place: Place, guest: str) -> None:
+    """What is told next comes over a new stream; closing the client ends the watching."""
+    token, told, asked = place.guest_token(guest), list[Any](), threading.Event()
+    address = urlsplit(place.url)
+    assert address.port is not None
+
+    def follow() -> None:
+        for known in client.watch(guest, keys=["lighting.brightness"]):
+            told.append(known.value("lighting.brightness"))
+            asked.set()
+
+    def hear(brightness: int) -> None:
+        assert asked.wait(20) and told[-1] == brightness
+        asked.clear()
+
+    with Link(address.port, [b"/v1/changes"]) as link, GuestPrefs(place.url, token) as other:
+        client = GuestPrefs(f"http://{address.hostname}:{link.port}", token, chance=MiddleChance())
+        following = threading.Thread(target=follow)
+        following.start()
+        hear(60)
+        client.offline = True
+        other.edit(guest, {"lighting.brightness": 10})
+        client.offline = False
+        hear(10)
+        assert link.calls == 2
+        client.close()
+        following.join(20)
+        assert not following.is_alive() and client.status is Status.CLOSED and told == [60, 10]
+
+
+class Noted(MemoryStore):
+    """What it was given to keep, and whatever else a test lets it do then."""
+
+    def __init__(self, meanwhile: Callable[[Record], None] = lambda _record: None) -> None:
+        super().__init__()
+        self.given: list[Record] = []
+        self.meanwhile = meanwhile
+
+    def put(self, record: Record) -> None:
+        self.given.append(record)
+        self.meanwhile(record)
+        super().put(record)
+
+
+def test_an_answer_that_arrives_after_its_guest_was_wiped_is_not_kept() -> None:
+    """Not the answer and not its version; neither what `prefetch` fetched."""
+    server, store = FakeServer(), Noted()
+    guest, other = server.add_guest(QUIET), server.add_guest(QUIET)
+
+    def wiping(request: httpx2.Request) -> httpx2.Response:
+        client.wipe(guest)
+        return server.handle(request)
+
+    http = httpx2.Client(transport=httpx2.MockTransport(wiping))
+    with GuestPrefs(server.url, "t", http=http, store=store, outbox=True) as client:
+        assert client.get(guest).value("room.quiet") is True
+        assert [one.guest for one in client.prefetch([guest, other], property="dallas")] == [guest, other]
+        assert client.edit(guest, {"room.quiet": False}).queued is False
+        assert {record.kind for record in store.given} == {"edit"}
+    assert store.listed("edit", store.given[0].account) == []
+    with server.client(store=store) as client:
+        client.get(guest)
+        assert [record.kind for record in store.given[-2:]] == ["answer", "seen"]
+
+
+def test_an_answer_is_taken_back_when_another_thread_wipes_while_it_is_written() -> None:
+    server = FakeServer()
+    guest = server.add_guest(QUIET)
+
+    store = Noted(lambda record: client.wipe(guest) if record.kind == "answer" else None)
+    with server.client(store=store) as client:
+        assert client.get(guest).value("room.quiet") is True
+        assert [record.kind for record in store.given] == ["answer", "seen"]
+        assert [store.listed(record.kind, record.account) for record in store.given] == [[], []]
 
 
 # ---- the real service ----

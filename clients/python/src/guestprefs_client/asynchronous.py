@@ -115,18 +115,34 @@ class AsyncGuestPrefs(Surface):
     ) -> AsyncIterator[Preferences]:
         """What applies now, and again whenever it is something else, until the guest is gone.
 
-        A stream that is cut goes on where it was. Where the server has none, it is asked every `poll` seconds.
+        A stream that is cut goes on where it was. Where the server has none, it is asked every `poll` seconds. Off line
+        it tells once what was known, and waits until this loop goes back on line.
         """
         watch = self._engine.watch(questions.question(guest, property, keys=keys), poll)
-        while not watch.ended:
-            if watch.streams:
+        while not watch.over:
+            if not watch.resting and watch.streams:
                 async for known in self._streamed(watch):
                     yield known
-            else:
+            elif not watch.resting:
                 for known in await self._run(watch.polled()):
                     yield known
-            if not watch.ended:
+            if watch.away or watch.resting:
+                for known in await self._run(watch.known_last()):
+                    yield known
+            if watch.resting:
+                await self._rest(watch)
+            elif not watch.over:
                 await self._options.clock.sleep_async(watch.pause())
+
+    async def _rest(self, watch: Watch) -> None:
+        """Until it is on line again, or closed."""
+        while watch.resting and not watch.over:
+            changed = anyio.Event()
+            unlisten = self.on_status(lambda _status, changed=changed: changed.set())  # type: ignore[misc]
+            try:
+                await changed.wait()
+            finally:
+                unlisten()
 
     async def _streamed(self, watch: Watch) -> AsyncIterator[Preferences]:
         asked = await self._run(watch.request())
@@ -140,13 +156,24 @@ class AsyncGuestPrefs(Surface):
                     body = await response.aread()
                     await self._run(watch.refused(Response(response.status_code, _lower(response.headers), body)))
                     return
-                async for event in httpx2.EventSource(response):
+                events = aiter(httpx2.EventSource(response))
+                while event := await self._next(events, watch):
                     for known in await self._run(watch.heard(event.event, event.data, event.id)):
                         yield known
-                    if watch.ended:
+                    if watch.over:
                         return
         except (httpx2.TransportError, httpx2.SSEError):
-            watch.lost()
+            watch.cut()
+
+    async def _next(self, events: AsyncIterator[httpx2.ServerSentEvent], watch: Watch) -> httpx2.ServerSentEvent | None:
+        """None when there are no more, and as soon as the network is to be left alone."""
+        with anyio.CancelScope() as waiting:
+            unlisten = self.on_status(lambda _status: waiting.cancel() if watch.resting else None)
+            try:
+                return None if watch.resting else await anext(events, None)
+            finally:
+                unlisten()
+        return None
 
     async def prefetch(
         self, guests: Iterable[str], *, property: str, keys: Iterable[str] | None = None

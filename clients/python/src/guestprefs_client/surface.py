@@ -72,7 +72,8 @@ class Surface:
 
     @property
     def offline(self) -> bool:
-        """Whether the network is left alone. Set it to go off line and back."""
+        """Whether the network is left alone. Set it to go off line and back: from any thread, and for an
+        `AsyncGuestPrefs` from its own loop."""
         return self._engine.connection.offline
 
     @offline.setter

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -109,16 +111,30 @@ class GuestPrefs(Surface):
     ) -> Iterator[Preferences]:
         """What applies now, and again whenever it is something else, until the guest is gone.
 
-        A stream that is cut goes on where it was. Where the server has none, it is asked every `poll` seconds.
+        A stream that is cut goes on where it was. Where the server has none, it is asked every `poll` seconds. Off line
+        it tells once what was known, and waits for another thread to go back on line.
         """
         watch = self._engine.watch(questions.question(guest, property, keys=keys), poll)
-        while not watch.ended:
-            if watch.streams:
-                yield from self._streamed(watch)
-            else:
-                yield from self._run(watch.polled())
-            if not watch.ended:
+        while not watch.over:
+            if not watch.resting:
+                yield from self._streamed(watch) if watch.streams else self._run(watch.polled())
+            if watch.away or watch.resting:
+                yield from self._run(watch.known_last())
+            if watch.resting:
+                self._rest(watch)
+            elif not watch.over:
                 self._options.clock.sleep(watch.pause())
+
+    def _rest(self, watch: Watch) -> None:
+        """Until it is on line again, or closed."""
+        changed = threading.Event()
+        unlisten = self.on_status(lambda _status: changed.set())
+        try:
+            while watch.resting and not watch.over:
+                changed.wait()
+                changed.clear()
+        finally:
+            unlisten()
 
     def _streamed(self, watch: Watch) -> Iterator[Preferences]:
         asked = self._run(watch.request())
@@ -130,12 +146,20 @@ class GuestPrefs(Surface):
                     body = response.read()
                     self._run(watch.refused(Response(response.status_code, _lower(response.headers), body)))
                     return
-                for event in httpx2.EventSource(response):
-                    yield from self._run(watch.heard(event.event, event.data, event.id))
-                    if watch.ended:
+                unlisten = self.on_status(lambda _status: _hang_up(response) if watch.resting else None)
+                try:
+                    if watch.resting:
                         return
+                    for event in httpx2.EventSource(response):
+                        if watch.resting:
+                            return
+                        yield from self._run(watch.heard(event.event, event.data, event.id))
+                        if watch.over or watch.resting:
+                            return
+                finally:
+                    unlisten()
         except (httpx2.TransportError, httpx2.SSEError):
-            watch.lost()
+            watch.cut()
 
     def prefetch(self, guests: Iterable[str], *, property: str, keys: Iterable[str] | None = None) -> list[Preferences]:
         """Answers for many guests at once, remembered for later; guests that cannot be seen are left out."""
@@ -273,6 +297,15 @@ class GuestPrefs(Surface):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _hang_up(response: httpx2.Response) -> None:
+    """Let the thread that reads go on: closing alone would leave it waiting for the next byte."""
+    stream = response.extensions.get("network_stream")
+    connected: socket.socket | None = stream.get_extra_info("socket") if stream else None
+    if connected is not None:
+        with suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
 
 
 def _lower(headers: httpx2.Headers) -> dict[str, str]:

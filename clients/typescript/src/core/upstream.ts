@@ -71,8 +71,10 @@ export class Upstream {
         yield event;
       }
     } catch (error) {
-      if (error instanceof Refused) await this.#refused(error.response);
-      else if (!signal.aborted) {
+      if (error instanceof Refused) {
+        await this.#refused(error.response);
+        if (AGAIN.has(error.response.status)) yield LOST;
+      } else if (!signal.aborted) {
         connection.failed(clock.elapsed());
         yield LOST;
       }

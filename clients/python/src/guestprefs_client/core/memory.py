@@ -20,6 +20,8 @@ class Memory:
         self.store = store
         self.language = language
         self.account = ""
+        # Grows when something is wiped: an answer that was asked for before that is not kept any more.
+        self.wipes = 0
         self._highest: dict[tuple[str, str], int] = {}
 
     def answer(self, asked: Question, now: float) -> Kept | None:
@@ -27,11 +29,20 @@ class Memory:
         kept = Kept.load(data) if data else None
         return kept if kept and now - kept.taken_at < ANSWER_LASTS_S else None
 
-    def keep(self, asked: Question, kept: Kept) -> None:
-        """Keep an answer, and the version that it shows."""
+    def keep(self, asked: Question, kept: Kept, wipes: int) -> None:
+        """Keep an answer, and the version that it shows, unless something was wiped since it was asked for."""
+        if wipes != self.wipes:
+            return
         if asked.lasting():
             self._put(ANSWER, asked.guest, asked.name(self.language), kept.dump())
         self.saw(asked.guest, kept.version)
+        if wipes != self.wipes:  # another thread wiped before all of it was written: it is taken back
+            self.forget_answer(asked)
+            self._forget_version(asked.guest)
+
+    def _forget_version(self, guest: str) -> None:
+        self._highest.pop((self.account, guest), None)
+        self.store.drop(SEEN, self.account, guest, _ONE)
 
     def forget_answer(self, asked: Question) -> None:
         self.store.drop(ANSWER, self.account, asked.guest, asked.name(self.language))
@@ -83,6 +94,7 @@ class Memory:
         self.store.drop(DEAD, self.account, letter.guest, f"{letter.id}/{letter.reason}")
 
     def wipe(self, guest: str | None = None) -> None:
+        self.wipes += 1
         for known in [known for known in self._highest if guest in (None, known[1])]:
             del self._highest[known]
         self.store.wipe(guest)

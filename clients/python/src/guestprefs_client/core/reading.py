@@ -38,11 +38,11 @@ class Reader:
         """What applies. Asked of the server unless `max_age` allows what is known; the last known when it is away."""
         if self.wire.account is None:
             yield from self.wire.sign_in()
-        now = self.wire.clock.now()
+        now, wipes = self.wire.clock.now(), self.memory.wipes
         kept: Kept | None = yield Local(lambda: self.memory.answer(asked, now))
         seen: int = yield Local(lambda: self.memory.seen(asked.guest))
         if kept and max_age > 0 and kept.fresh(now, max_age, seen):
-            return (yield from self._laid_over(asked, kept.told(from_cache=True, stale=False)))
+            return (yield from self.laid_over(asked, kept.told(from_cache=True, stale=False)))
         known = kept.told(from_cache=True, stale=True) if kept else (yield from self._wider(asked))
         connection = self.wire.connection
         if connection.offline or (known and not connection.worth_trying(self.wire.clock.elapsed())):
@@ -52,7 +52,14 @@ class Reader:
             response = yield from self._ask(asked, kept, seen)
         except AWAY as error:
             return (yield from self._last_known(asked, known, error))
-        return (yield from self._answered(asked, kept, response))
+        return (yield from self._answered(asked, kept, response, wipes))
+
+    def remembered(self, asked: Question) -> Flow[Preferences | None]:
+        """What is remembered, without asking anybody."""
+        now = self.wire.clock.now()
+        kept: Kept | None = yield Local(lambda: self.memory.answer(asked, now))
+        known = kept.told(from_cache=True, stale=True) if kept else (yield from self._wider(asked))
+        return (yield from self.laid_over(asked, known)) if known else None
 
     def _ask(self, asked: Question, kept: Kept | None, seen: int) -> Flow[Response]:
         headers = {MIN_VERSION: str(seen)} if seen else {}
@@ -62,16 +69,16 @@ class Reader:
         retries = ONE_TRY if self.wire.connection.interrupted and kept else None
         return (yield from self.wire.exchange(request, retries))
 
-    def _answered(self, asked: Question, kept: Kept | None, response: Response) -> Flow[Preferences]:
+    def _answered(self, asked: Question, kept: Kept | None, response: Response, wipes: int) -> Flow[Preferences]:
         now = self.wire.clock.now()
         if response.status == 304 and kept:
             same = kept.confirmed(response, now)
-            yield Local(lambda: self.memory.keep(asked, same))
-            return (yield from self._laid_over(asked, same.told(from_cache=True, stale=False)))
+            yield Local(lambda: self.memory.keep(asked, same, wipes))
+            return (yield from self.laid_over(asked, same.told(from_cache=True, stale=False)))
         if response.status == 200:
             fresh = Kept.of(response, now)
-            yield Local(lambda: self.memory.keep(asked, fresh))
-            return (yield from self._laid_over(asked, fresh.told(from_cache=False, stale=False)))
+            yield Local(lambda: self.memory.keep(asked, fresh, wipes))
+            return (yield from self.laid_over(asked, fresh.told(from_cache=False, stale=False)))
         error = answers.error_of(response, now)
         if isinstance(error, NotFound | NotAllowed):
             yield Local(partial(self.memory.forget_answer, asked))
@@ -100,9 +107,9 @@ class Reader:
     def _last_known(self, asked: Question, known: Preferences | None, error: GuestPrefsError) -> Flow[Preferences]:
         if known is None:
             raise error
-        return (yield from self._laid_over(asked, known))
+        return (yield from self.laid_over(asked, known))
 
-    def _laid_over(self, asked: Question, known: Preferences) -> Flow[Preferences]:
+    def laid_over(self, asked: Question, known: Preferences) -> Flow[Preferences]:
         """With what waits of the user's own edits on top, as far as it was asked for."""
         waiting: list[Entry] = yield Local(lambda: self.memory.waiting(asked.guest))
         wanted = [
@@ -116,18 +123,21 @@ class Reader:
         found: list[Preferences] = []
         for start in range(0, len(guests), questions.BATCH_MAX):
             some = guests[start : start + questions.BATCH_MAX]
+            wipes, gone = self.memory.wipes, list[str]()
             response = yield from self.wire.exchange(questions.batch(some, property, keys))
             for item in answers.read(Batch, response).items:
                 asked = Question(item.guest, property=property, keys=keys)
                 if item.problem is not None:
                     if item.problem.status == 404:
-                        yield Local(partial(self.memory.wipe, item.guest))
+                        gone.append(item.guest)
                     continue
                 one = self._kept_of(item.model_dump_json(exclude_unset=True, by_alias=True), response)
                 seen: int = yield Local(partial(self.memory.seen, item.guest))
-                yield Local(partial(self.memory.keep, asked, one))
+                yield Local(partial(self.memory.keep, asked, one, wipes))
                 told = one.told(from_cache=False, stale=one.version < seen)
-                found.append((yield from self._laid_over(asked, told)))
+                found.append((yield from self.laid_over(asked, told)))
+            for guest in gone:
+                yield Local(partial(self.memory.wipe, guest))
         return found
 
     def _kept_of(self, body: str, response: Response) -> Kept:

@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any
 
 from guestprefs_client.core import answers
+from guestprefs_client.core.connection import Status
 from guestprefs_client.core.effects import Flow, Local, Request, Response
 from guestprefs_client.core.kept import Kept, Preferences, narrowed
 from guestprefs_client.core.questions import Question
 from guestprefs_client.core.reading import AWAY, Reader
 from guestprefs_client.core.retries import AGAIN
-from guestprefs_client.errors import NotFound
+from guestprefs_client.errors import NotFound, NothingKnown
 
 EVENT_STREAM = "text/event-stream"
 # The service says something at least every 15 seconds; who hears nothing for three times that long is not connected.
@@ -27,7 +28,8 @@ _PARTING = ("erased", "gone")
 
 @dataclass(slots=True)
 class Watch:
-    """`last` is what was told last; `place` the id of the last event; `ended` once the guest is gone."""
+    """`last` is what was told last; `place` the id of the last event; `ended` once the guest is gone; `away` when the
+    way or the server failed since anybody was told of it."""
 
     reader: Reader
     asked: Question
@@ -35,9 +37,20 @@ class Watch:
     place: str = ""
     streams: bool = True
     ended: bool = False
+    away: bool = False
     last: Preferences | None = None
     failures: int = 0
     _told: str = field(default="", repr=False)
+
+    @property
+    def over(self) -> bool:
+        """Nothing more is told: the guest is gone, or the client is closed."""
+        return self.ended or self.reader.wire.connection.status is Status.CLOSED
+
+    @property
+    def resting(self) -> bool:
+        """The network is to be left alone."""
+        return self.reader.wire.connection.offline
 
     def request(self) -> Flow[Request]:
         """The stream's request, from where the last one ended."""
@@ -56,6 +69,7 @@ class Watch:
         if response.status == 401 and (yield from wire.sign_in(renew=True)):
             return
         if response.status in AGAIN:
+            self.away = True
             return
         if response.status == 404:
             yield from self.reader.read(self.asked)
@@ -89,20 +103,23 @@ class Watch:
         wire, memory = self.reader.wire, self.reader.memory
         body = json.dumps({name: item[name] for name in item if name not in ("changed", "purposes")})
         kept = Kept.of(Response(200, {}, body.encode()), wire.clock.now())
-        yield Local(partial(memory.keep, replace(self.asked, keys=None), kept))
-        known = kept.told(from_cache=False, stale=False)
-        return self.news(known if self.asked.keys is None else narrowed(known, self.asked.keys))
+        seen: int = yield Local(partial(memory.seen, self.asked.guest))
+        yield Local(partial(memory.keep, replace(self.asked, keys=None), kept, memory.wipes))
+        known = kept.told(from_cache=False, stale=kept.version < seen)
+        wanted = known if self.asked.keys is None else narrowed(known, self.asked.keys)
+        return self.news((yield from self.reader.laid_over(self.asked, wanted)))
 
     def news(self, known: Preferences) -> list[Preferences]:
         """The same again is no news: what a stream tells twice after it was cut, what a poll finds unchanged."""
-        shown = json.dumps({key: one.model_dump(mode="json") for key, one in known.preferences.items()}, sort_keys=True)
+        said = {key: one.model_dump(mode="json") for key, one in known.preferences.items()}
+        shown = json.dumps([known.meta.stale, sorted(known.meta.pending_keys), said], sort_keys=True)
         if shown == self._told:
             return []
         self._told, self.last = shown, known
         return [known]
 
     def polled(self) -> Flow[list[Preferences]]:
-        """One look, where there is no stream; nothing while the server is away."""
+        """One look, where there is no stream; nothing new while the server is away."""
         try:
             known = yield from self.reader.read(self.asked)
         except NotFound:
@@ -110,9 +127,9 @@ class Watch:
                 raise
             self.ended = True
             return []
-        except AWAY:
+        except (*AWAY, NothingKnown):
             return []
-        return [] if known.meta.stale else self.news(known)
+        return [] if known.meta.stale and self.last is not None else self.news(known)
 
     def pause(self) -> float:
         """Seconds until the next try: a moment after a stream that told something, ever longer after failures."""
@@ -123,8 +140,19 @@ class Watch:
         self.failures += 1
         return chance.between(0.5 * span, 1.5 * span)
 
-    def lost(self) -> None:
+    def cut(self) -> None:
+        self.away = True
         self.reader.wire.connection.failed(self.reader.wire.clock.elapsed())
+
+    def known_last(self) -> Flow[list[Preferences]]:
+        """For whoever has been told nothing yet: what was known last."""
+        self.away = False
+        if self.last is not None:
+            return []
+        if self.reader.wire.account is None:
+            yield from self.reader.wire.sign_in()
+        known = yield from self.reader.remembered(self.asked)
+        return self.news(known) if known else []
 
 
 def is_stream(status: int, headers: Mapping[str, str]) -> bool:

@@ -189,7 +189,10 @@ class Writer:
             if now - given.made_at > EDIT_LASTS_S:
                 yield from self._give_up(given, outbox.dead(given, "EXPIRED", "waited for too long"), tally)
                 return
-            given = replace((yield from self._as_it_stands(given)), tried=given.tried + 1)
+            standing = yield from self._as_it_stands(given)
+            if standing is None:  # wiped while the ones before it were sent
+                return
+            given = replace(standing, tried=given.tried + 1)
             yield Local(partial(self.memory.put_entry, given))
             conditions = {BASE_VERSION: str(given.base)} if given.base is not None and late else {}
             response = yield from self.wire.exchange(_request(given, conditions))
@@ -199,16 +202,18 @@ class Writer:
             error = answers.error_of(response, now)
             given = yield from self._after_error(given, error, tally)
 
-    def _as_it_stands(self, entry: Entry) -> Flow[Entry]:
-        """The entry as the store has it now: versions that our own earlier edits made may have been added."""
+    def _as_it_stands(self, entry: Entry) -> Flow[Entry | None]:
+        """The entry with what the store has of it now: versions that our own earlier edits made may have been added."""
         waiting: list[Entry] = yield Local(partial(self.memory.waiting, entry.guest))
-        found = next((one for one in waiting if one.id == entry.id), entry)
-        return replace(entry, own_versions=found.own_versions)
+        found = next((one for one in waiting if one.id == entry.id), None)
+        return replace(entry, own_versions=found.own_versions) if found else None
 
     def _done(self, entry: Entry, edited: Edited, tally: _Tally) -> Flow[None]:
         tally.done[entry.id] = edited
-        yield Local(partial(self.memory.saw, entry.guest, edited.version))
         behind: list[Entry] = yield Local(partial(self.memory.waiting, entry.guest))
+        if all(other.id != entry.id for other in behind):
+            return  # wiped meanwhile: nothing of it is written down again
+        yield Local(partial(self.memory.saw, entry.guest, edited.version))
         for other in behind:
             if other.id != entry.id:
                 own = replace(other, own_versions=(*other.own_versions, edited.version))
