@@ -55,6 +55,13 @@ REFUSED_BAD = ["400", "401", "403", "404", "405", "409", "412", "413", "415", "4
 REFUSED_GOOD = ["2xx", "304", "400", "401", "403", "404", "409", "412", "422"]
 
 
+# What became of a consent and the receipts it left are told of one that was withdrawn, too: that is what they are for.
+OUTLIVE = [
+    {"include-operation-id": name, "checks": {"use_after_free": {"enabled": False}}}
+    for name in ("get_consent", "get_receipt")
+]
+
+
 class WallClock:
     """The server's clock is the machine's, so tokens for it are signed by the same."""
 
@@ -69,7 +76,7 @@ def configuration(base: str, seed: int, world: World) -> SchemathesisConfig:
             "seed": seed,
             "continue-on-failure": True,
             "parameters": {"guest": world.guest, "stay": world.stay, "property": PROPERTY, "follow": "false"},
-            "operations": [{"include-operation-id": "erase_guest", "parameters": {"guest": world.leaving}}],
+            "operations": [{"include-operation-id": "erase_guest", "parameters": {"guest": world.leaving}}, *OUTLIVE],
             "generation": {"max-examples": EXAMPLES, "no-shrink": True},
             "phases": {"stateful": {"enabled": True, "generation": {"max-examples": STATEFUL_EXAMPLES}}},
             "checks": {
