@@ -25,6 +25,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, StopReason, events, from_schema
 
 from api.auth import load_keys, make_key, save_keys
+from api.cli.supervisor import HEAD_BYTES_MAX
 from prefs.core.callers import ALL_GUESTS
 from prefs.migrations import migrate
 from prefs.settings import Settings
@@ -117,6 +118,8 @@ def explore(
                 phases[event.phase.value] += 1
                 for case_id, checks in event.recorder.checks.items():
                     ran.update(check.name for check in checks)
+                    if is_more_than_is_read(event.recorder.interactions[case_id]):
+                        continue
                     failed = [check for check in checks if check.status is Status.FAILURE and check.failure_info]
                     failures += [told(event.recorder, case_id, check) for check in failed]
                 answers.update(i.response.status_code for i in event.recorder.interactions.values() if i.response)
@@ -125,6 +128,12 @@ def explore(
             case events.EngineFinished():
                 assert event.stop_reason is StopReason.COMPLETED
     return ran, failures, answers, phases
+
+
+def is_more_than_is_read(interaction: Any) -> bool:
+    """Refused by the server before the application, which no operation declares: the head fills what it reads."""
+    answer, length = interaction.response, len(interaction.request.uri)
+    return answer is not None and answer.status_code in (414, 431) and length > HEAD_BYTES_MAX - 1024
 
 
 def told(recorder: Any, case_id: str, check: Any) -> str:
