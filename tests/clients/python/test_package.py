@@ -19,7 +19,9 @@ import pytest
 from guestprefs_client import GuestPrefs, GuestPrefsError, errors
 from guestprefs_client.core.engine import AGENT
 
+from tests.clients import snippets
 from tests.clients.place import Place
+from tests.clients.snippets import Snippet
 from tests.test_house import misdrawn
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -131,23 +133,19 @@ def test_what_it_needs_is_all_it_imports() -> None:
 # ---- the page ----
 
 
-SNIPPETS = re.findall(r"^```python\n(.*?)^```", (HOME / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+SNIPPETS = [one for one in snippets.of_page(HOME / "README.md", "python") if not one.company]
+LIVE = [one for one in snippets.of_page(HOME / "README.md", "python") if one.company == "live"]
 
-LIVE = re.findall(r"^```python live\n(.*?)^```", (HOME / "README.md").read_text(encoding="utf-8"), re.M | re.S)
 
-
-@pytest.mark.parametrize("number", range(len(SNIPPETS)))
-def test_a_snippet_of_the_page_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it stands, in a folder of its own; what it asserts is asserted."""
-    monkeypatch.chdir(tmp_path)
-    code = compile(SNIPPETS[number], f"README.md snippet {number + 1}", "exec")
-    exec(code, {"__name__": "__main__"})
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=str)
+def test_a_snippet_of_the_page_runs(snippet: Snippet, tmp_path: Path) -> None:
+    snippets.run_python(snippet, tmp_path)
 
 
 def test_the_page_has_a_snippet_for_every_task() -> None:
     assert len(SNIPPETS) >= 6
-    assert all("assert" in snippet for snippet in SNIPPETS)
-    assert all(len([line for line in snippet.splitlines() if line.strip()]) < 30 for snippet in (*SNIPPETS, *LIVE))
+    assert all("assert" in one.code for one in SNIPPETS)
+    assert all(one.length < snippets.LINES_MAX for one in (*SNIPPETS, *LIVE))
 
 
 def test_the_live_snippet_follows_the_real_service(place: Place, guest: str) -> None:
@@ -157,7 +155,7 @@ def test_the_live_snippet_follows_the_real_service(place: Place, guest: str) -> 
     environ = {**os.environ, "BASE_URL": place.url, "GUEST": guest, "GUEST_TOKEN": token, "PYTHONPATH": str(SOURCE)}
     with (
         GuestPrefs(place.url, token) as other,
-        subprocess.Popen([sys.executable, "-c", snippet], env=environ, stdout=subprocess.PIPE, text=True) as shown,
+        subprocess.Popen([sys.executable, "-c", snippet.code], env=environ, stdout=subprocess.PIPE, text=True) as shown,
     ):
         assert shown.stdout is not None
         try:

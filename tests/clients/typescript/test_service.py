@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,12 +12,12 @@ from urllib.parse import urlsplit
 import pytest
 from guestprefs_client import GuestPrefs, Retries, SQLiteStore, Timeouts
 
-from tests.clients import node
+from tests.clients import node, snippets
 from tests.clients.place import Place, running
+from tests.clients.snippets import Snippet
 from tests.histories.proxy import ProxyThread
 
-PAGE = (node.ROOT / "clients" / "typescript" / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"^## (.*?)$.*?^```js\n(.*?)^```", PAGE, re.M | re.S)
+SNIPPETS = snippets.of_page(node.ROOT / "clients" / "typescript" / "README.md", "js")
 FOLLOWING = "Show a guest, and follow what changes"
 WARMTH = "climate.temperature.occupied"
 
@@ -31,37 +30,35 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def started(place: Place, guest: str, folder: Path, code: str, *words: str) -> subprocess.Popen[str]:
     named = {"PREFS_URL": place.url, "PREFS_TOKEN": place.guest_token(guest), "PREFS_GUEST": guest}
-    (folder / "snippet.mjs").write_text(code, encoding="utf-8")
-    command = [str(node.NODE), "snippet.mjs", *words]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=folder, env=node.environ(**named), text=True, **pipes)
+    return snippets.start_node(code, folder, named, *words)
 
 
 # ---- the page ----
 
 
-@pytest.mark.parametrize(("task", "code"), SNIPPETS, ids=[task for task, _ in SNIPPETS])
-def test_a_snippet_of_the_page_runs(task: str, code: str, place: Place, project: Path) -> None:
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=str)
+def test_a_snippet_of_the_page_runs(snippet: Snippet, place: Place, project: Path) -> None:
     """As it stands; what it asserts is asserted, and whoever follows is told of an edit that is made meanwhile."""
+    follows = snippet.task == FOLLOWING
     guest = place.new_guest()
     with GuestPrefs(place.url, place.guest_token(guest)) as elsewhere:
         elsewhere.edit(guest, {WARMTH: 20})
         said = []
-        with started(place, guest, project, code) as process:
-            if task == FOLLOWING:
+        with started(place, guest, project, snippet.code) as process:
+            if follows:
                 assert process.stdout is not None
                 said.append(process.stdout.readline())
                 elsewhere.edit(guest, {WARMTH: 22})
             out, complaints = process.communicate(timeout=30)
     assert (process.returncode, complaints) == (0, "")
-    if task == FOLLOWING:
+    if follows:
         assert [*said, out] == ["20 Cel live\n", "22 Cel live\n"]
 
 
 def test_the_page_has_a_short_snippet_for_every_task() -> None:
-    assert len(SNIPPETS) >= 6 and SNIPPETS[0][0] == FOLLOWING
-    assert all("assert" in code for task, code in SNIPPETS if task != FOLLOWING)
-    assert all(len([line for line in code.splitlines() if line.strip()]) < 30 for _, code in SNIPPETS)
+    assert len(SNIPPETS) >= 6 and SNIPPETS[0].task == FOLLOWING
+    assert all("assert" in one.code for one in SNIPPETS if one.task != FOLLOWING)
+    assert all(one.length < snippets.LINES_MAX for one in SNIPPETS)
 
 
 # ---- two SDKs, one guest ----
