@@ -64,6 +64,8 @@ BUDGETS = (
     Budget("write/kinto", "one-key write, history, precondition, PostgreSQL, to Kinto", "x", 3.0, 6.0),
     Budget("write/pocketbase", "the same on SQLite, to PocketBase", "x", 0.3, 1.0),
     Budget("visible", "write visible in another process's default read, p99, no faults", "ms", 20.0, 3.0, Better.LESS),
+    Budget("told/redis", "write through one process told by a stream of another, p99", "ms", 50.0, None, Better.LESS),
+    Budget("told/polled", "the same without Redis, after a quiet time", "ms", 1200.0, None, Better.LESS),
     Budget("growth/hot", "hot read p99, 1,000,000 guests stored to 1,000", "x", 1.2, 1.0, Better.LESS),
     Budget("growth/miss", "store miss, 1,000,000 guests stored to 1,000", "x", 1.5, 1.0, Better.LESS),
     Budget("memory", "memory per guest in the local tier (10 keys, one view)", "KiB", 4.0, 2.0, Better.LESS),

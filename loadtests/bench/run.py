@@ -4,11 +4,11 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 
-from loadtests.bench import growth, guests, load, machine, peers, visibility
+from loadtests.bench import following, growth, guests, load, machine, peers, visibility
 from loadtests.bench.budgets import BUDGETS, Finding, budget_of, judge_all, matches, worst
 from loadtests.bench.calibration import calibrate
 from loadtests.bench.comparing import Contender, Group, Say, in_turn, tiers_of, warmed
-from loadtests.bench.percentiles import percentile
+from loadtests.bench.percentiles import Counts, percentile
 from loadtests.bench.report import Outcome
 from loadtests.bench.started import Grounds, House, Place, ask, has_shared_tier
 from loadtests.bench.stored import stored
@@ -76,6 +76,8 @@ class Session:
             self._writes()
         if self.wish.wants("visible"):
             self._visibility()
+        if self.wish.wants("told/"):
+            self._told()
         if self.wish.wants("growth/"):
             self._growth()
         if self.wish.wants("memory"):
@@ -168,6 +170,23 @@ class Session:
             p99, note if shared else f"{note}; every read went to SQL: this commit has no shared tier", counts=shared
         )
 
+    def _told(self) -> None:
+        small, large = (self.houses[name] for name in OURS)
+        self.say("write told by a stream of another process")
+        neighbour = self.grounds.neighbour(large, "streams")
+        counts = following.delays(large, neighbour, following.WRITES, following.BUSY_S)
+        self.findings["told/redis"] = _delay("postgresql", counts)
+        self.say("the same without Redis: about two minutes, mostly quiet")
+        alone = [
+            (small, self.grounds.neighbour(small, "streams")),
+            (large, self.grounds.neighbour(large, "alone", REDIS_URL="")),
+        ]
+        each = [
+            _delay(house.engine, following.delays(house, place, following.QUIET_WRITES, following.IDLE_S))
+            for house, place in alone
+        ]
+        self.findings["told/polled"] = worst(budget_of("told/polled"), each)
+
     def _growth(self) -> None:
         for engine in self.wish.growth_engines:
             houses = {}
@@ -188,6 +207,11 @@ class Session:
         enough = growth.WARM_GUESTS + growth.MEMORY_GUESTS
         guests.load(house, self.templates[house.name], STORED, enough)
         self.findings["memory"] = growth.memory(house, self.grounds, enough).finding()
+
+
+def _delay(engine: str, counts: Counts) -> Finding:
+    p50, p99, longest = (percentile(counts, share) / 1000 for share in (0.5, 0.99, 1.0))
+    return Finding(p99, f"{engine}: {sum(counts.values())} writes, p50 {p50:.1f} ms, longest {longest:.1f} ms")
 
 
 def _said(tiers: Counter[str]) -> str:

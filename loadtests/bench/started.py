@@ -147,9 +147,9 @@ class Grounds:
             environment,
         )
 
-    def neighbour(self, house: House) -> Place:
-        """A second server over the same database, cache and keys."""
-        return self._serve(f"{house.name}-2", free_port(), house.data, house.environment)
+    def neighbour(self, house: House, mark: str = "2", **environment: str) -> Place:
+        """A second server over the same database, cache and keys, but for what is said otherwise."""
+        return self._serve(f"{house.name}-{mark}", free_port(), house.data, {**house.environment, **environment})
 
     def served(
         self, house: House, mark: str, application: str, before: Sequence[str] = (), **environment: str

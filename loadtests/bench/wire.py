@@ -57,6 +57,12 @@ def response_end(buffer: bytes | bytearray) -> int:
     return head + 4  # 204, 304
 
 
+def response_length(head: bytes) -> int:
+    """How much follows a head that says so."""
+    length = _LENGTH.search(head)
+    return int(length[1]) if length else 0
+
+
 def status_of(buffer: bytes | bytearray) -> int:
     return int(buffer[9:12])
 

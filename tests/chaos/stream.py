@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ class StreamReader:
     params: Mapping[str, str]
     last_id: str = ""
     events: list[Event] = field(default_factory=list)
+    told_at: list[float] = field(default_factory=list)  # of each event
     retries_ms: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     connected: asyncio.Event = field(default_factory=asyncio.Event)
@@ -50,6 +52,7 @@ class StreamReader:
                     case "":
                         self.last_id = place or self.last_id
                         if data:
+                            self.told_at.append(time.monotonic())
                             self.events.append((kind, json.loads(data)))
                         if place:
                             self.connected.set()
@@ -57,13 +60,18 @@ class StreamReader:
 
     def bodies(self) -> list[dict[str, Any]]:
         """What was told of guests, in order, out of snapshots and changes alike."""
-        found: list[dict[str, Any]] = []
-        for kind, data in self.events:
-            found += data["items"] if kind == "snapshot" else [data] if "version" in data else []
-        return found
+        return [body for body, _ in self.bodies_with_times()]
+
+    def bodies_with_times(self) -> Iterator[tuple[dict[str, Any], float]]:
+        for (kind, data), at in zip(self.events, self.told_at, strict=True):
+            for body in data["items"] if kind == "snapshot" else [data] if "version" in data else []:
+                yield body, at
 
     def versions(self, guest: str) -> list[int]:
         return [body["version"] for body in self.bodies() if body["guest"] == guest]
+
+    def last_versions(self) -> dict[str, int]:
+        return {body["guest"]: body["version"] for body in self.bodies()}
 
     async def until(self, held: Any, what: str, timeout_s: float = 90) -> None:
         async with asyncio.timeout(timeout_s):

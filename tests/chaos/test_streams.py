@@ -4,12 +4,11 @@ streams are cut. Versions told never go back, and what is told at a version is w
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
 import socket
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ import pytest
 from loadtests.bench import wire
 from prefs.bootstrap import SystemClock
 from prefs.core.callers import ALL_GUESTS, Role
-from tests.chaos.grounds import KEY, PROPERTY, Grounds, wait_until
+from tests.chaos.flapping import Writers, delays, flap
+from tests.chaos.grounds import PROPERTY, Grounds, wait_until
 from tests.chaos.stream import StreamReader
 from tests.cli.launch import launching
 from tests.cli.served import Served, bearer, guestprefs
@@ -30,6 +30,7 @@ from tests.histories.trio import Trio
 pytestmark = pytest.mark.timeout(300)
 
 GUESTS = 4
+CHANGES = 50_000
 STALLED = 10
 GIVE_UP_S = 120.0
 
@@ -53,105 +54,66 @@ def check_in(url: str, operator: str, service: str, guests: Sequence[str]) -> No
             assert put.status_code < 300, put.text
 
 
-class Writers:
-    """Write now here, now there, each guest by one hand; `written` is what was acknowledged, by guest and version."""
-
-    def __init__(self, urls: Sequence[str], tokens: dict[str, str]) -> None:
-        self.urls, self.tokens = urls, tokens
-        self.written: dict[str, dict[int, int]] = {guest: {} for guest in tokens}
-        self.stop = False
-
-    async def write(self, guest: str, chance: random.Random) -> None:
-        async with httpx2.AsyncClient(timeout=30) as http:
-            while not self.stop:
-                value = chance.randrange(1, 99)
-                answer = await http.patch(
-                    f"{chance.choice(self.urls)}/v1/guests/{guest}/preferences",
-                    json={KEY: value},
-                    headers=bearer(self.tokens[guest]),
-                )
-                assert answer.status_code == 200, answer.text
-                self.written[guest][answer.json()["version"]] = value
-                await asyncio.sleep(chance.uniform(0, 0.02))
-
-
-async def cut_and_come_back(reader: StreamReader, urls: Sequence[str], cuts: int, chance: random.Random) -> None:
-    """Cut by the clock, wherever that finds the stream, or after it told a few things more."""
-    for number in range(cuts):
-        reading = asyncio.ensure_future(reader.read(chance.choice(urls)))
-        if number % 2:
-            await asyncio.sleep(chance.uniform(0.02, 0.4))
-        else:
-            enough = len(reader.events) + chance.randrange(1, 9)
-            await reader.until(lambda enough=enough: len(reader.events) >= enough, "something more")
-        reading.cancel()
-        with suppress(asyncio.CancelledError, httpx2.TransportError):
-            await reading
-
-
-def is_complete(reader: StreamReader, writers: Writers) -> bool:
-    return all(reader.versions(guest)[-1:] == [max(of, default=1)] for guest, of in writers.written.items() if of)
-
-
-async def flap(urls: Sequence[str], service: str, tokens: dict[str, str], cuts: int, seed: int) -> list[str]:
-    """Readers of the property and of single guests, cut at random, while everybody writes; what was wrong."""
-    chance = random.Random(seed)
-    writers = Writers(urls, tokens)
-    readers = [StreamReader(service, {"property": PROPERTY}) for _ in range(2)]
-    writing = [asyncio.ensure_future(writers.write(guest, random.Random(seed + n))) for n, guest in enumerate(tokens)]
-    share = cuts // len(readers)
-    await asyncio.gather(
-        *(cut_and_come_back(reader, urls, share, random.Random(chance.random())) for reader in readers)
-    )
-    writers.stop = True
-    await asyncio.gather(*writing)
-    for reader in readers:  # what was written since the last cut
-        reading = asyncio.ensure_future(reader.read(urls[0]))
-        await reader.until(lambda reader=reader: is_complete(reader, writers), "the end")
-        reading.cancel()
-        await asyncio.wait((reading,))
-    return [fault for reader in readers for fault in faults_of(reader, writers)]
-
-
-def faults_of(reader: StreamReader, writers: Writers) -> list[str]:
-    faults = []
-    for guest, written in writers.written.items():
-        versions = reader.versions(guest)
-        if versions != sorted(versions):
-            faults.append(f"{guest}: told in the order {versions}")
-        if versions[-1] != max(written):
-            faults.append(f"{guest}: last told {versions[-1]}, written {max(written)}")
-    for body in reader.bodies():
-        value = writers.written[body["guest"]].get(body["version"])
-        told = body["preferences"].get(KEY, {}).get("value")
-        if value is not None and told != value:
-            faults.append(f"{body['guest']}: {told} told at version {body['version']}, {value} written")
-    return faults
-
-
-def test_20_cuts_lose_nothing_between_three_processes(tmp_path: Path, postgres_url: str) -> None:
+def test_cuts_and_a_killed_worker_lose_nothing_between_three_processes(tmp_path: Path, postgres_url: str) -> None:
     assert guestprefs(tmp_path, "migrate", environ={"DATABASE_URL": postgres_url}).returncode == 0
     with Trio(tmp_path, postgres_url) as trio:
-        assert _flap_trio(trio, 20, 13) == []
+        faults, _, writers = _flap_trio(trio, 20, 13, kills=1)
         heard = [sum(v for name, v in trio.measured(n).items() if "feed_events_total" in name) for n in range(3)]
-    assert sum(heard) > 0, heard
+    assert faults == []
+    assert sum(heard) > 0 and writers.count > 0, heard
 
 
 @pytest.mark.prove
-@pytest.mark.timeout(600)
-def test_p13_at_its_cuts(tmp_path: Path, postgres_url: str) -> None:
+@pytest.mark.timeout(900)
+def test_p13_at_its_number(tmp_path: Path, postgres_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """50,000 changes, 200 cuts, and workers that are killed, while commits are late now and then."""
     assert guestprefs(tmp_path, "migrate", environ={"DATABASE_URL": postgres_url}).returncode == 0
     with Trio(tmp_path, postgres_url) as trio:
         trio.make_late()
-        assert _flap_trio(trio, 200, 14) == []
+        began = time.monotonic()
+        faults, readers, writers = _flap_trio(trio, 200, 14, kills=3, enough=CHANGES, guests=24)
+        took_s = time.monotonic() - began
+    waits = delays(readers[2], writers)
+    with capsys.disabled():
+        print(  # noqa: T201 - the figures of this row
+            f"{writers.count} changes in {took_s:.0f} s, {len(faults)} faults; told in"
+            f" {[len(one.events) for one in readers]} events of {[len(one.statuses) for one in readers]} streams; from"
+            f" acknowledgement to telling p50 {waits[len(waits) // 2]:.0f} ms, p99"
+            f" {waits[len(waits) * 99 // 100]:.0f} ms, longest {waits[-1]:.0f} ms, with workers killed meanwhile"
+        )
+    assert faults == []
+    assert writers.count >= CHANGES and len(waits) == writers.count
 
 
-def _flap_trio(trio: Trio, cuts: int, seed: int) -> list[str]:
+def _flap_trio(
+    trio: Trio, cuts: int, seed: int, kills: int = 0, enough: int = 0, guests: int = GUESTS
+) -> tuple[list[str], list[StreamReader], Writers]:
     urls = [worker.url for worker in trio.workers]
     service = trio.token(Role.SERVICE, "guest_app", "pms", permissions=[ALL_GUESTS])
-    guests = trio.make_guests(GUESTS)
-    check_in(urls[0], trio.operator_token(), service, guests)
-    return asyncio.run(flap(urls, service, {guest: trio.guest_token(guest) for guest in guests}, cuts, seed))
+    people = trio.make_guests(guests)
+    check_in(urls[0], trio.operator_token(), service, people)
+    writers = Writers(urls, {guest: trio.guest_token(guest) for guest in people})
+    if enough:
+        writers.enough, writers.pause_s = enough, 0.0
+
+    async def run() -> tuple[list[str], list[StreamReader]]:
+        return await flap(writers, service, cuts, seed, asyncio.ensure_future(_kill(trio, kills, writers)))
+
+    return *asyncio.run(run()), writers
+
+
+async def _kill(trio: Trio, kills: int, writers: Writers) -> None:
+    """Workers die at once, one after the other; each is back before the next one goes."""
+    for number in range(kills):
+        before = writers.count
+        async with asyncio.timeout(120):
+            while writers.count < before + 20:  # noqa: ASYNC110 - others count
+                await asyncio.sleep(0.01)
+        process = trio.process(number % len(trio.workers))
+        assert process is not None
+        process.kill()
+        await asyncio.to_thread(process.wait, 30)
+        await asyncio.to_thread(trio.workers[number % len(trio.workers)].wait_until_ready)
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
@@ -173,9 +135,9 @@ def test_without_redis_processes_hear_each_other_by_looking(
         people = _people(tmp_path)
         guests = _guests(servers[0].url, people["service"], 2)
         check_in(servers[0].url, people["operator"], people["service"], guests)
-        urls = [server.url for server in servers]
-        tokens = {guest: people["of"](guest) for guest in guests}
-        assert asyncio.run(flap(urls, people["service"], tokens, 6, 15)) == []
+        writers = Writers([server.url for server in servers], {guest: people["of"](guest) for guest in guests})
+        faults, _ = asyncio.run(flap(writers, people["service"], 6, 15))
+        assert faults == []
 
 
 def _people(folder: Path) -> dict[str, Any]:
