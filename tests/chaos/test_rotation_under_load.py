@@ -97,10 +97,11 @@ def test_a_process_that_does_not_look_for_newer_keys_is_noticed(tmp_path: Path) 
 
 @pytest.mark.prove
 @pytest.mark.alone
-def test_p32_at_its_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    grounds = opened(tmp_path, guests=2_000)
+@pytest.mark.parametrize("workers, rate", [(1, 300), (2, 150)])
+def test_p32_at_its_numbers(tmp_path: Path, workers: int, rate: int, capsys: pytest.CaptureFixture[str]) -> None:
+    grounds = opened(tmp_path, guests=2_000, workers=workers)
     try:
-        seen = rotate_under_load(grounds, rate=300, seconds=60, pause_s=10, run=guestprefs_process)
+        seen = rotate_under_load(grounds, rate, seconds=60, pause_s=10, run=guestprefs_process)
         replies, told = seen.replies, statuses(seen.replies)
         with capsys.disabled():
             print(  # noqa: T201 - the figures of this row
@@ -109,7 +110,8 @@ def test_p32_at_its_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
                 f" p99 {1000 * percentile(replies, 0.99):.0f} ms"
             )
         assert lacking(seen) == [], told
-        assert told[200] > 60 * 300 * 0.99
+        assert workers == 1 or set(told) == {200}, "what another process shed is not known here"
+        assert told[200] > 60 * rate * 0.99
         grounds.server.terminate()
         grounds.server.start()  # with the newest key alone
         assert all(grounds.read(guest).status_code == 200 for guest in grounds.guests)
