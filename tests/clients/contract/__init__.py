@@ -5,6 +5,7 @@ with one line (`adapter.py` of the Python SDK is the pattern). The runner owns t
 
     {"do": "open", "url": ..., "store": FILE, "options": {...}}    a client; all clients of a case share the store
     {"do": "get" | "edit" | "update" | "prefetch" | "flush" | "waiting" | "given_up" | "wipe", ...}
+    {"do": "watch", "guest": ..., "keys": [...]}  {"do": "told"}    what it tells next; null when it has ended
     {"do": "offline", "is": true}  {"do": "status"}  {"do": "pass", "seconds": 600}  {"do": "jump", "seconds": -3600}
     {"do": "pauses"}  {"do": "close"}
 

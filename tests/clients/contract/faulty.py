@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from guestprefs_client.testing import Answer, Asked, FakeServer
 
+from tests.clients.contract.streams import CUT, Part, Stream
 from tests.clients.surroundings import MovedClock
 
 HANG_SECONDS_MAX = 20
@@ -24,7 +26,8 @@ class Script:
     `status` answers with a problem of that status; `headers` are added to whatever is answered; `body` replaces it.
     `drop` closes the connection: "before" the request is done, or "after". `hang` never answers, before or after.
     `cut` sends so many bytes of the answer and closes. `then` lets somebody else edit (guest: patch) right after the
-    request was done. An empty action, and none, is plain service.
+    request was done. `stream` begins a stream that tells these parts (`streams.py`).
+    An empty action, and none, is plain service.
     """
 
     actions: list[dict[str, Any]] = field(default_factory=list)
@@ -38,6 +41,8 @@ class FaultyServer:
         self.heard: list[Asked] = []
         self._gone = threading.Event()
         self._turn = threading.Lock()
+        self._streams: list[tuple[Stream, str]] = []
+        self._told: dict[str, bytes] = {}
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -49,6 +54,7 @@ class FaultyServer:
 
     def __exit__(self, *_: object) -> None:
         self._gone.set()
+        self.cut()
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
@@ -79,14 +85,38 @@ class FaultyServer:
             self.heard.append(asked)
             action = {"drop": "before"} if self.script.down else (self.script.actions or [{}]).pop(0)
             before = "before" in (action.get("drop"), action.get("hang"))
-            answer = None if before else self._answered(asked, action)
+            stream = self._stream(asked, action["stream"]) if "stream" in action else None
+            answer = None if before or stream else self._answered(asked, action)
+        if stream is not None:
+            with suppress(OSError):  # whoever listened has left
+                stream.send(handler)
+            _close(handler)
+            return
         if "hang" in action:
             self._gone.wait(HANG_SECONDS_MAX)
         if answer is None or "drop" in action or "hang" in action:
-            handler.close_connection = True
-            handler.connection.shutdown(socket.SHUT_RDWR)
+            _close(handler)
             return
         self._send(handler, answer, action.get("cut"))
+
+    def _stream(self, asked: Asked, parts: Sequence[Part]) -> Stream:
+        stream, guest = Stream(self.fake, self._told), asked.params["guest"]
+        stream.say(parts, guest)
+        self._streams.append((stream, guest))
+        return stream
+
+    def say(self, parts: Sequence[Part]) -> None:
+        """What the newest stream tells next."""
+        with self._turn:
+            stream, guest = self._streams[-1]
+            stream.say(parts, guest)
+
+    def cut(self) -> None:
+        """Every stream that is open."""
+        with self._turn:
+            for stream, guest in self._streams:
+                stream.say([CUT], guest)
+            self._streams.clear()
 
     def _answered(self, asked: Asked, action: Mapping[str, Any]) -> Answer:
         if "status" in action:
@@ -107,5 +137,10 @@ class FaultyServer:
         handler.wfile.write(answer.body[:cut])
         handler.wfile.flush()
         if cut is not None:
-            handler.close_connection = True
-            handler.connection.shutdown(socket.SHUT_RDWR)
+            _close(handler)
+
+
+def _close(handler: BaseHTTPRequestHandler) -> None:
+    handler.close_connection = True
+    with suppress(OSError):  # the client was quicker
+        handler.connection.shutdown(socket.SHUT_RDWR)

@@ -78,6 +78,10 @@ class Run:
                 self.server.fake.edit(self.guests[guest], patch)
             case {"erased": guest}:
                 self.server.fake.erase(self.guests[guest])
+            case {"cut": _}:
+                self.server.cut()
+            case {"say": parts}:
+                self.server.say(parts)
             case {"restart": _}:
                 self.adapter.do({"do": "close"})
                 self._open()
@@ -99,7 +103,7 @@ class Run:
         return {**action, "then": {self.guests[guest]: patch for guest, patch in action.get("then", {}).items()}}
 
     def _call(self, step: Mapping[str, Any], where: str) -> None:
-        order = {name: value for name, value in step.items() if name not in ("gives", "fails")}
+        order = {name: value for name, value in step.items() if name not in ("gives", "fails", "ends")}
         if "guest" in order:
             order["guest"] = self.guests[order["guest"]]
         if "guests" in order:
@@ -108,8 +112,11 @@ class Run:
         if "fails" in step:
             assert "error" in answer, f"{where}: {answer}"
             assert part_of(step["fails"], answer["error"]), f"{where}: {answer}"
+        elif "ends" in step:
+            assert answer == {"ok": None}, f"{where}: {answer}"
         else:
             assert "ok" in answer, f"{where}: {answer}"
+            assert answer["ok"] is not None or step["do"] != "told", f"{where}: it ended"
             assert part_of(step.get("gives"), answer["ok"]), f"{where}: {answer}"
 
     def _compare_requests(self, expected: Sequence[Mapping[str, Any]], where: str) -> None:

@@ -28,6 +28,7 @@ class Driver:
         self.kind = kind
         self.clock, self.chance = MovedClock(), MiddleChance()
         self.client: Any = None
+        self.watching: Any = None
         self.statuses: list[str] = []
 
     async def do(self, order: Mapping[str, Any]) -> Any:
@@ -38,6 +39,7 @@ class Driver:
             case "open":
                 self._open(**given)
             case "close":
+                await self._unwatched()
                 await self._finish(self.client.close())
             case "pass":
                 self.clock.pass_by(given["seconds"])
@@ -76,6 +78,14 @@ class Driver:
             case "given_up":
                 found = await self._finish(self.client.given_up())
                 return [{"reason": one.reason, "patch": one.patch} for one in found]
+            case "watch":
+                await self._unwatched()
+                self.watching = self.client.watch(*about, **given)
+                return None
+            case "told":
+                known = anext(self.watching, None) if hasattr(self.watching, "__anext__") else next(self.watching, None)
+                told: Preferences | None = await self._finish(known)
+                return None if told is None else shown(told)
             case "wipe":
                 return await self._finish(self.client.wipe(*about))
         raise AssertionError(f"no such order: {order}")
@@ -94,6 +104,12 @@ class Driver:
         more = {"store": SQLiteStore(store), "timeouts": timeouts, "retries": retries, "account": "a-guest"}
         self.client = self.kind(url, token, clock=self.clock, chance=self.chance, **more, **given)
         self.client.on_status(lambda status: self.statuses.append(status.value))
+
+    async def _unwatched(self) -> None:
+        """Whoever followed somebody does so no more."""
+        watching, self.watching = self.watching, None
+        if watching is not None:
+            await self._finish(watching.aclose() if hasattr(watching, "aclose") else watching.close())
 
     async def _finish(self, given: Any) -> Any:
         return await given if inspect.isawaitable(given) else given

@@ -44,6 +44,10 @@ def named(name: str) -> dict[str, Any]:
         ("429 with Retry-After", 2, {"heard": [{"method": "GET"}]}),
         ("a write whose answer was lost", 3, {"stored": {"room.quiet": False}, "guest": "ana", "version": 4}),
         ("off line", 2, {"do": "get", "guest": "ana", "gives": {"stale": False}}),
+        ("a stream cut and resumed", 4, {"do": "told", "gives": {"version": 2}}),
+        ("a stream cut and resumed", 8, {"heard": [{"method": "GET", "headers": {"last-event-id": "x"}}] * 4}),
+        ("a stream that starts over", 5, {"do": "told", "ends": True}),
+        ("erased while followed", 5, {"do": "told", "gives": {}}),
         ("wipe", 6, {"no_trace_of": "ben"}),
     ],
 )

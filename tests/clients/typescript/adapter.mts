@@ -14,6 +14,7 @@ class Driver {
   #chance = new MiddleChance();
   #statuses: string[] = [];
   #client: GuestPrefs | undefined;
+  #watching: AsyncGenerator<Preferences> | undefined;
 
   async do(order: Order): Promise<unknown> {
     switch (order["do"]) {
@@ -37,7 +38,17 @@ class Driver {
     const { do: what, guest, max_age: maxAge, patch, add, guests, ...more } = order;
     switch (what) {
       case "close":
+        await this.#watching?.return(undefined);
+        this.#watching = undefined;
         return await client.close();
+      case "watch":
+        await this.#watching?.return(undefined);
+        this.#watching = client.watch(guest, more);
+        return null;
+      case "told": {
+        const { done, value } = await this.#watching!.next();
+        return done ? null : shown(value);
+      }
       case "status":
         return { now: client.status, heard: this.#statuses };
       case "offline":

@@ -156,21 +156,25 @@ class AsyncGuestPrefs(Surface):
                     body = await response.aread()
                     await self._run(watch.refused(Response(response.status_code, _lower(response.headers), body)))
                     return
-                events = aiter(httpx2.EventSource(response))
-                while event := await self._next(events, watch):
-                    for known in await self._run(watch.heard(event.event, event.data, event.id)):
-                        yield known
-                    if watch.over:
-                        return
+                unlisten = self._engine.connection.listen(watch.leave)
+                try:
+                    events = aiter(httpx2.EventSource(response))
+                    while event := await self._next(events, watch):
+                        for known in await self._run(watch.heard(event.event, event.data, event.id)):
+                            yield known
+                        if watch.ended:
+                            return
+                finally:
+                    unlisten()
         except (httpx2.TransportError, httpx2.SSEError):
             watch.cut()
 
     async def _next(self, events: AsyncIterator[httpx2.ServerSentEvent], watch: Watch) -> httpx2.ServerSentEvent | None:
         """None when there are no more, and as soon as the network is to be left alone."""
         with anyio.CancelScope() as waiting:
-            unlisten = self.on_status(lambda _status: waiting.cancel() if watch.resting else None)
+            unlisten = self.on_status(lambda status: waiting.cancel() if watch.leave(status) else None)
             try:
-                return None if watch.resting else await anext(events, None)
+                return None if watch.leave(self.status) else await anext(events, None)
             finally:
                 unlisten()
         return None

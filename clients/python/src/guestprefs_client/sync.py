@@ -146,15 +146,12 @@ class GuestPrefs(Surface):
                     body = response.read()
                     self._run(watch.refused(Response(response.status_code, _lower(response.headers), body)))
                     return
-                unlisten = self.on_status(lambda _status: _hang_up(response) if watch.resting else None)
+                unlisten = self.on_status(lambda status: _hang_up(response) if watch.leave(status) else None)
                 try:
-                    if watch.resting:
-                        return
-                    for event in httpx2.EventSource(response):
-                        if watch.resting:
-                            return
+                    events = iter(httpx2.EventSource(response))
+                    while not watch.leave(self.status) and (event := next(events, None)) and not watch.left:
                         yield from self._run(watch.heard(event.event, event.data, event.id))
-                        if watch.over or watch.resting:
+                        if watch.ended:
                             return
                 finally:
                     unlisten()

@@ -23,7 +23,7 @@ class Status(StrEnum):
     CLOSED = "closed"
 
 
-type Listener = Callable[[Status], None]
+type Listener = Callable[[Status], object]
 
 
 class Connection:

@@ -29,7 +29,7 @@ _PARTING = ("erased", "gone")
 @dataclass(slots=True)
 class Watch:
     """`last` is what was told last; `place` the id of the last event; `ended` once the guest is gone; `away` when the
-    way or the server failed since anybody was told of it."""
+    way or the server failed since anybody was told of it; `left` when the stream at hand is not to be read further."""
 
     reader: Reader
     asked: Question
@@ -38,6 +38,7 @@ class Watch:
     streams: bool = True
     ended: bool = False
     away: bool = False
+    left: bool = False
     last: Preferences | None = None
     failures: int = 0
     _told: str = field(default="", repr=False)
@@ -52,8 +53,14 @@ class Watch:
         """The network is to be left alone."""
         return self.reader.wire.connection.offline
 
+    def leave(self, _status: Status) -> bool:
+        """Whether the network was to be left alone at any moment since the stream began, if only for that moment."""
+        self.left = self.left or self.resting
+        return self.left
+
     def request(self) -> Flow[Request]:
         """The stream's request, from where the last one ended."""
+        self.left = False
         wire = self.reader.wire
         yield from wire.sign_in()
         params = [("guest", self.asked.guest)] + ([("property", self.asked.property)] if self.asked.property else [])
