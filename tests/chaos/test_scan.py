@@ -33,11 +33,12 @@ FEW = {
     *("service tv", "operator guest_app", "service guest_app without permission"),
 }
 
-# What reads nothing of any guest.
+# What reads nothing of any guest; deliveries name one, and no key.
 SILENT = {
     *("get_catalogue", "list_properties", "get_property", "get_device_grant", "list_devices", "get_server_metadata"),
     *("get_keys", "livez", "readyz", "get_version", "metrics"),
     *("get_receipt_keys", "get_export_schema", "get_receipt_schema"),
+    *("list_webhooks", "get_webhook", "list_deliveries"),
 }
 FEWER = {"guest ana guest_app", "guest ana kiosk", "device tv dallas", "service tv", "staff housekeeping dallas"}
 
