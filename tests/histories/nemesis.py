@@ -12,11 +12,13 @@ from contextlib import asynccontextmanager
 
 import psutil
 
+from prefs.cache.local import DELTA_S
 from tests.histories.trio import WORKERS, Trio
 from tests.servers import ValkeyServer
 
 EVICT, CUT, DROP, STOP, RESTART = "evict", "kill pubsub", "kill normal", "redis stop", "redis restart"
 FREEZE, KILL = "worker stop", "worker kill"
+BLINK = "worker blink"  # stopped for less than a local copy is trusted: it comes back and believes what it has
 EVERY_DEED = (EVICT, CUT, DROP, STOP, RESTART, FREEZE, KILL)
 
 
@@ -80,18 +82,21 @@ class Nemesis:
                 await asyncio.sleep(self._chance.uniform(0.05, 0.4))
                 await asyncio.to_thread(valkey.start)
             case "worker stop":
-                return await self._freeze(self._trio.process(self._chance.randrange(WORKERS)))
+                return await self._freeze(self._chance.randrange(WORKERS), 0.05, 1.0)
+            case "worker blink":
+                return await self._freeze(self._chance.randrange(WORKERS), DELTA_S / 4, DELTA_S * 0.9)
             case "worker kill":
                 return await self._kill(self._chance.randrange(WORKERS))
         return True
 
-    async def _freeze(self, worker: psutil.Process | None) -> bool:
+    async def _freeze(self, number: int, least_s: float, most_s: float) -> bool:
+        worker = self._trio.process(number)
         if worker is None:
             return False
         self._frozen = worker
         try:
             worker.suspend()
-            await asyncio.sleep(self._chance.uniform(0.05, 1.0))
+            await asyncio.sleep(self._chance.uniform(least_s, most_s))
             worker.resume()
         except psutil.NoSuchProcess:
             return False

@@ -21,7 +21,7 @@ from prefs.cache.loader import LOADS_MAX
 from prefs.cache.local import DELTA_S
 from tests.histories.checking import FAULTS, Finding, History
 from tests.histories.herd import Statements, cold_start, stampede
-from tests.histories.nemesis import CUT, DROP, EVERY_DEED, EVICT, FREEZE, KILL, RESTART, STOP, Nemesis
+from tests.histories.nemesis import BLINK, CUT, DROP, EVERY_DEED, EVICT, FREEZE, KILL, RESTART, STOP, Nemesis
 from tests.histories.newcomers import Newcomers
 from tests.histories.traffic import DEFAULT, DENSE, EVERY_GROUP, NO_CACHE, TOKEN, Group, Traffic
 from tests.histories.trio import WORKERS, Trio
@@ -165,7 +165,10 @@ async def test_reads_keep_the_contract_at_length(trio: Trio, tell: Tell) -> None
 
 
 async def test_what_was_withdrawn_is_told_by_nobody(trio: Trio, accepted: dict[str, datetime], tell: Tell) -> None:
-    withdrawals, nemesis = Withdrawals(trio, guests=8), Nemesis(trio, [EVICT, CUT, DROP, STOP, FREEZE], 0.5)
+    withdrawals, nemesis = (
+        Withdrawals(trio, guests=8),
+        Nemesis(trio, [EVICT, CUT, DROP, STOP, FREEZE, BLINK, BLINK], 0.3),
+    )
     async with nemesis.at_work():
         tally = await withdrawals.run(seconds=6, enough=300)
     tell(f"{tally.withdrawn} told {dict(tally.judged)}, {len(tally.accepted)} later")

@@ -16,7 +16,7 @@ import pytest
 from prefs.cache.local import DELTA_S
 from tests.histories import planted
 from tests.histories.checking import FAULTS, Finding
-from tests.histories.nemesis import CUT, EVICT, FREEZE, Nemesis
+from tests.histories.nemesis import BLINK, CUT, EVICT, Nemesis
 from tests.histories.traffic import BUSY, QUIET, RACING, RACING_STILL, Group, Traffic
 from tests.histories.trio import Trio
 from tests.histories.withdrawals import Withdrawals
@@ -92,7 +92,7 @@ async def test_the_whole_protocol_passes_where_those_fail(start: Start, group: G
 async def test_a_withdrawal_that_waits_for_nobody_is_caught(start: Start) -> None:
     withdrawals = Withdrawals(trio := start("hasty"), guests=12)
     over = time.monotonic() + PATIENCE_S
-    async with Nemesis(trio, [FREEZE, FREEZE, CUT], 0.1).at_work():
+    async with Nemesis(trio, [BLINK, BLINK, CUT], 0.02).at_work():
         while time.monotonic() < over and not withdrawals.tally.leaks:
             await withdrawals.run(A_TURN_S)
     assert withdrawals.tally.leaks
