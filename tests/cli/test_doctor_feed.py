@@ -17,6 +17,7 @@ from api.cli import doctor
 from tests.chaos.grounds import Grounds, wait_until
 from tests.chaos.stream import StreamReader
 from tests.cli.served import guestprefs
+from tests.servers import PostgresServer
 
 
 @contextmanager
@@ -64,6 +65,36 @@ def test_whoever_holds_the_feed_back_is_named(
     found = re.search(r"WRONG +Feed: (.*)", done.stdout)
     assert found and f"session {session} (account " in found[1] and "program forgotten, database postgres" in found[1]
     assert f"pg_terminate_backend({session})" in found[1]
+
+
+def test_a_prepared_transaction_is_named_with_what_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's session holds it, so there is nothing to terminate: it outlives even a restart of the server."""
+
+    async def prepare(url: str) -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute("BEGIN")
+        await connection.execute("SELECT pg_current_xact_id()")
+        await connection.execute("PREPARE TRANSACTION 'payroll-7'")
+        await connection.close()
+
+    with PostgresServer(max_prepared_transactions="2") as server:
+        environ = {"DATABASE_URL": server.create_database()}
+        for words in (("keys",), ("migrate",)):
+            assert guestprefs(tmp_path, *words, environ=environ).returncode == 0
+        asyncio.run(prepare(elsewhere(environ["DATABASE_URL"])))
+        monkeypatch.setattr(doctor, "FEED_PATIENCE", timedelta(0))
+        done = guestprefs(tmp_path, "doctor", environ=environ)
+    assert done.returncode == 1
+    found = re.search(r"WRONG +Feed: (.*)", done.stdout)
+    assert found and "session payroll-7 (account postgres" in found[1] and "database postgres, prepared)" in found[1]
+    assert "ROLLBACK PREPARED 'payroll-7' (or COMMIT PREPARED)" in found[1] and "terminate" not in found[1]
+
+
+def test_a_feed_that_cannot_be_held_back_or_is_not_there_yet_is_fine(tmp_path: Path, postgres_url: str) -> None:
+    assert guestprefs(tmp_path, "keys").returncode == 0
+    assert "ok    Feed: one writer at a time; nothing can hold it back." in guestprefs(tmp_path, "doctor").stdout
+    done = guestprefs(tmp_path, "doctor", environ={"DATABASE_URL": postgres_url})
+    assert "ok    Feed: not looked at before the database has its tables." in done.stdout
 
 
 @pytest.mark.timeout(300)

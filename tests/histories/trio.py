@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -32,14 +32,19 @@ class Trio:
     """Everything is ended by `close`, also after a failure; `launch` starts another program that serves alike."""
 
     def __init__(
-        self, folder: Path, database_url: str, launch: Sequence[str] | None = None, late: tuple[float, float] = LATE
+        self,
+        folder: Path,
+        database_url: str,
+        launch: Sequence[str] | None = None,
+        late: tuple[float, float] = LATE,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.valkey = ValkeyServer()
         self._server, _, self._database = database_url.rpartition("/")
         self._ways = [ProxyThread(int(self._server.rpartition(":")[2])) for _ in range(WORKERS)]
         self._launch = launch
-        self._late = late
+        self._late, self._more = late, environ or {}
         self.workers: list[Served] = []
 
     def __enter__(self) -> Self:
@@ -65,6 +70,7 @@ class Trio:
         # The door is wide open: what it turns away would not reach what is looked at here.
         environ = {"DATABASE_URL": database, "REDIS_URL": self.valkey.url(), "GUESTPREFS_REQUESTS_AT_ONCE": "1000"}
         environ["GUESTPREFS_CALLER_RATE"] = "0"  # one guest is asked about as often as anything can
+        environ |= self._more
         return Served(self.folder, "--workers", "1", environ=environ, launch=self._launch)
 
     def __exit__(self, *_: object) -> None:
