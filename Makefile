@@ -66,9 +66,9 @@ openapi: setup ## Write clients/openapi.json anew
 	$(BIN)/guestprefs openapi --out clients/openapi.json
 
 sdk-models: setup ## Write the models of both clients anew from clients/openapi.json
-	$(BIN)/python clients/python/generate.py
+	$(BIN)/python -m clients.python.generate
 	$(BIN)/python -m tests.clients.node clients/typescript
-	$(BIN)/python clients/typescript/generate.py
+	$(BIN)/python -m clients.typescript.generate
 
 format: setup ## Put the code in its form
 	$(BIN)/ruff check --fix .

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from tests.clients import node
 
 LINES_MAX = 30
+SOON_S = 1.0  # by when whoever follows is shown an edit, as the pages promise
 _FENCE = re.compile(r"^```(?P<language>\w*) ?(?P<company>\w*)$")
 
 
@@ -56,6 +59,14 @@ def _all(page: Path) -> Iterator[Snippet]:
             code.append(line)
         elif line.startswith("## "):
             task = line[3:].strip()
+
+
+def shown_after(edit: Callable[[], object], shown: IO[str]) -> tuple[str, float]:
+    """The next line after an edit, and the seconds from before it was made until it was shown."""
+    began = time.monotonic()
+    edit()
+    line = shown.readline()
+    return line, time.monotonic() - began
 
 
 def run_python(snippet: Snippet, folder: Path, environ: Mapping[str, str] | None = None) -> None:

@@ -25,8 +25,9 @@ class Script:
 
     `status` answers with a problem of that status; `headers` are added to whatever is answered; `body` replaces it.
     `drop` closes the connection: "before" the request is done, or "after". `hang` never answers, before or after.
-    `cut` sends so many bytes of the answer and closes. `then` lets somebody else edit (guest: patch) right after the
-    request was done. `stream` begins a stream that tells these parts (`streams.py`).
+    `hold` keeps the answer back until the case lets it go. `cut` sends so many bytes of the answer and closes. `then`
+    lets somebody else edit (guest: patch) right after the request was done. `stream` begins a stream that tells these
+    parts (`streams.py`).
     An empty action, and none, is plain service.
     """
 
@@ -41,6 +42,8 @@ class FaultyServer:
         self.heard: list[Asked] = []
         self._gone = threading.Event()
         self._turn = threading.Lock()
+        self._came = threading.Condition(self._turn)
+        self._let_go = threading.Event()
         self._streams: list[tuple[Stream, str]] = []
         self._told: dict[str, bytes] = {}
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -54,6 +57,7 @@ class FaultyServer:
 
     def __exit__(self, *_: object) -> None:
         self._gone.set()
+        self.let_go()
         self.cut()
         self._http.shutdown()
         self._thread.join()
@@ -83,6 +87,7 @@ class FaultyServer:
     def meet(self, handler: BaseHTTPRequestHandler, asked: Asked) -> None:
         with self._turn:
             self.heard.append(asked)
+            self._came.notify_all()
             action = {"drop": "before"} if self.script.down else (self.script.actions or [{}]).pop(0)
             before = "before" in (action.get("drop"), action.get("hang"))
             stream = self._stream(asked, action["stream"]) if "stream" in action else None
@@ -92,6 +97,8 @@ class FaultyServer:
                 stream.send(handler)
             _close(handler)
             return
+        if "hold" in action:
+            self._let_go.wait(HANG_SECONDS_MAX)
         if "hang" in action:
             self._gone.wait(HANG_SECONDS_MAX)
         if answer is None or "drop" in action or "hang" in action:
@@ -110,6 +117,15 @@ class FaultyServer:
         with self._turn:
             stream, guest = self._streams[-1]
             stream.say(parts, guest)
+
+    def wait_for(self, count: int) -> None:
+        """Until so many requests have come since they were last compared."""
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.heard) >= count, HANG_SECONDS_MAX), f"{len(self.heard)} came"
+
+    def let_go(self) -> None:
+        """Answer what was held back."""
+        self._let_go.set()
 
     def cut(self) -> None:
         """Every stream that is open."""

@@ -82,6 +82,10 @@ class Run:
                 self.server.cut()
             case {"say": parts}:
                 self.server.say(parts)
+            case {"came": count}:
+                self.server.wait_for(count)
+            case {"let_go": _}:
+                self.server.let_go()
             case {"restart": _}:
                 self.adapter.do({"do": "close"})
                 self._open()

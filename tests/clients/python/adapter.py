@@ -22,6 +22,8 @@ from guestprefs_client import (
 
 from tests.clients.surroundings import MiddleChance, MovedClock
 
+PATIENCE_S = 10.0
+
 
 class Driver:
     def __init__(self, kind: type[GuestPrefs] | type[AsyncGuestPrefs]) -> None:
@@ -30,6 +32,7 @@ class Driver:
         self.client: Any = None
         self.watching: Any = None
         self.statuses: list[str] = []
+        self.under_way: asyncio.Future[Any] | None = None
 
     async def do(self, order: Mapping[str, Any]) -> Any:
         given = {name: value for name, value in order.items() if name not in ("do", "guest")}
@@ -86,9 +89,21 @@ class Driver:
                 known = anext(self.watching, None) if hasattr(self.watching, "__anext__") else next(self.watching, None)
                 told: Preferences | None = await self._finish(known)
                 return None if told is None else shown(told)
+            case "begin":
+                self.under_way = self._begun({**given["what"], **({"guest": order["guest"]} if about else {})})
+                return None
+            case "finish":
+                assert self.under_way is not None
+                return await asyncio.wait_for(self.under_way, PATIENCE_S)
             case "wipe":
                 return await self._finish(self.client.wipe(*about))
         raise AssertionError(f"no such order: {order}")
+
+    def _begun(self, order: Mapping[str, Any]) -> asyncio.Future[Any]:
+        """A call that is under way while others are made."""
+        if isinstance(self.client, AsyncGuestPrefs):
+            return asyncio.ensure_future(self.do(order))
+        return asyncio.ensure_future(asyncio.to_thread(lambda: asyncio.run(self.do(order))))
 
     def _open(self, url: str, store: str, options: Mapping[str, Any]) -> None:
         given = dict(options)
@@ -140,7 +155,7 @@ def told_of(error: GuestPrefsError) -> dict[str, Any]:
 
 async def main(kind: str) -> None:
     driver = Driver(AsyncGuestPrefs if kind == "async" else GuestPrefs)
-    while line := sys.stdin.readline():
+    while line := await asyncio.to_thread(sys.stdin.readline):
         try:
             answer = {"ok": await driver.do(json.loads(line))}
         except GuestPrefsError as error:

@@ -7,6 +7,7 @@ import { SQLiteStore } from "../../../clients/typescript/src/stores/sqlite.ts";
 import { MiddleChance, MovedClock } from "./surroundings.mts";
 
 // Orders come from the runner as the cases tell them.
+const PATIENCE_MS = 10_000;
 type Order = Record<string, any>;
 
 class Driver {
@@ -15,6 +16,7 @@ class Driver {
   #statuses: string[] = [];
   #client: GuestPrefs | undefined;
   #watching: AsyncGenerator<Preferences> | undefined;
+  #underWay: Promise<unknown> | undefined;
 
   async do(order: Order): Promise<unknown> {
     switch (order["do"]) {
@@ -69,6 +71,12 @@ class Driver {
         return (await client.waiting()).map((one) => ({ patch: one.patch, tried: one.tried }));
       case "given_up":
         return (await client.givenUp()).map(lost);
+      case "begin":
+        this.#underWay = this.do({ ...order["what"], guest });
+        this.#underWay.catch(() => {}); // whoever finishes it hears of it
+        return null;
+      case "finish":
+        return await Promise.race([this.#underWay, tooLate()]);
       case "wipe":
         return await client.wipe(guest);
       default:
@@ -84,6 +92,11 @@ class Driver {
     this.#client = new GuestPrefs(url, { token, ...ports, ...given });
     this.#client.onStatus((status) => this.#statuses.push(status));
   }
+}
+
+async function tooLate(): Promise<never> {
+  await new Promise((resolve) => setTimeout(resolve, PATIENCE_MS).unref());
+  throw new Error("what is under way does not end");
 }
 
 function shown(known: Preferences) {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -43,16 +45,20 @@ def test_a_snippet_of_the_page_runs(snippet: Snippet, place: Place, project: Pat
     guest = place.new_guest()
     with GuestPrefs(place.url, place.guest_token(guest)) as elsewhere:
         elsewhere.edit(guest, {WARMTH: 20})
-        said = []
+        said: list[tuple[str, float]] = []
         with started(place, guest, project, snippet.code) as process:
             if follows:
                 assert process.stdout is not None
-                said.append(process.stdout.readline())
-                elsewhere.edit(guest, {WARMTH: 22})
+                said.append((process.stdout.readline(), math.inf))
+                for degrees in (20.5, 21, 22):
+                    said.append(snippets.shown_after(partial(elsewhere.edit, guest, {WARMTH: degrees}), process.stdout))
             out, complaints = process.communicate(timeout=30)
     assert (process.returncode, complaints) == (0, "")
     if follows:
-        assert [*said, out] == ["20 Cel live\n", "22 Cel live\n"]
+        assert [line for line, _ in said] == [f"{degrees:g} Cel live\n" for degrees in (20, 20.5, 21, 22)]
+        assert out == ""
+        assert min(seconds for _, seconds in said) < snippets.SOON_S, said  # one of three: the machine may be busy
+        assert snippet.length < snippets.LINES_MAX
 
 
 def test_the_page_has_a_short_snippet_for_every_task() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -148,10 +150,12 @@ class AsyncGuestPrefs(Surface):
         asked = await self._run(watch.request())
         timeout = httpx2.Timeout(SILENCE_S, connect=self._options.timeouts.connect)
         url, params, headers = self._base_url + asked.path, asked.params, dict(asked.headers)
+        stream = self._http.stream(asked.method, url, params=params, headers=headers, timeout=timeout)
         try:
-            async with self._http.stream(
-                asked.method, url, params=params, headers=headers, timeout=timeout
-            ) as response:
+            async with AsyncExitStack() as opened:
+                response = await self._unless_left(watch, partial(opened.enter_async_context, stream))
+                if response is None:
+                    return
                 if not is_stream(response.status_code, response.headers):
                     body = await response.aread()
                     await self._run(watch.refused(Response(response.status_code, _lower(response.headers), body)))
@@ -159,7 +163,7 @@ class AsyncGuestPrefs(Surface):
                 unlisten = self._engine.connection.listen(watch.leave)
                 try:
                     events = aiter(httpx2.EventSource(response))
-                    while event := await self._next(events, watch):
+                    while event := await self._unless_left(watch, partial(anext, events, None)):
                         for known in await self._run(watch.heard(event.event, event.data, event.id)):
                             yield known
                         if watch.ended:
@@ -169,12 +173,12 @@ class AsyncGuestPrefs(Surface):
         except (httpx2.TransportError, httpx2.SSEError):
             watch.cut()
 
-    async def _next(self, events: AsyncIterator[httpx2.ServerSentEvent], watch: Watch) -> httpx2.ServerSentEvent | None:
-        """None when there are no more, and as soon as the network is to be left alone."""
+    async def _unless_left[T](self, watch: Watch, coming: Callable[[], Awaitable[T]]) -> T | None:
+        """What comes; None as soon as the network is to be left alone."""
         with anyio.CancelScope() as waiting:
             unlisten = self.on_status(lambda status: waiting.cancel() if watch.leave(status) else None)
             try:
-                return None if watch.leave(self.status) else await anext(events, None)
+                return None if watch.leave(self.status) else await coming()
             finally:
                 unlisten()
         return None

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -140,8 +140,12 @@ class GuestPrefs(Surface):
         asked = self._run(watch.request())
         timeout = httpx2.Timeout(SILENCE_S, connect=self._options.timeouts.connect)
         url, params, headers = self._base_url + asked.path, asked.params, dict(asked.headers)
+        request = self._http.build_request(asked.method, url, params=params, headers=headers, timeout=timeout)
         try:
-            with self._http.stream(asked.method, url, params=params, headers=headers, timeout=timeout) as response:
+            response = self._opened(watch, _Opening(self._http, request))
+            if response is None:
+                return
+            with closing(response):
                 if not is_stream(response.status_code, response.headers):
                     body = response.read()
                     self._run(watch.refused(Response(response.status_code, _lower(response.headers), body)))
@@ -157,6 +161,14 @@ class GuestPrefs(Surface):
                     unlisten()
         except (httpx2.TransportError, httpx2.SSEError):
             watch.cut()
+
+    def _opened(self, watch: Watch, opening: _Opening) -> httpx2.Response | None:
+        """The head of the answer; None as soon as the network is to be left alone."""
+        unlisten = self.on_status(lambda status: opening.over.set() if watch.leave(status) else None)
+        try:
+            return None if watch.leave(self.status) else opening.wait()
+        finally:
+            unlisten()
 
     def prefetch(self, guests: Iterable[str], *, property: str, keys: Iterable[str] | None = None) -> list[Preferences]:
         """Answers for many guests at once, remembered for later; guests that cannot be seen are left out."""
@@ -294,6 +306,42 @@ class GuestPrefs(Surface):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Opening:
+    """A request whose answer a thread of its own waits for: there is no socket yet that could be shut, so whoever asked
+    goes away without it once `over` is set, and what comes after that is closed."""
+
+    def __init__(self, http: httpx2.Client, request: httpx2.Request) -> None:
+        self._http, self._request = http, request
+        self._turn, self._left = threading.Lock(), False
+        self._response: httpx2.Response | None = None
+        self._failed: Exception | None = None
+        self.over = threading.Event()
+
+    def wait(self) -> httpx2.Response | None:
+        """Raises what the request does."""
+        threading.Thread(target=self._open, daemon=True).start()
+        try:
+            self.over.wait()
+        finally:
+            with self._turn:
+                self._left = self._response is None
+        if self._failed is not None:
+            raise self._failed
+        return self._response
+
+    def _open(self) -> None:
+        try:
+            response = self._http.send(self._request, stream=True)
+        except Exception as error:  # noqa: BLE001 - it is raised where the answer is waited for
+            self._failed = error
+        else:
+            with self._turn:
+                self._response = None if self._left else response
+            if self._response is None:
+                response.close()
+        self.over.set()
 
 
 def _hang_up(response: httpx2.Response) -> None:

@@ -10,6 +10,12 @@ const ONE = "version";
 // After this long an answer is nobody's last known state any more.
 const ANSWER_LASTS_S = 30 * 86_400;
 
+/** An edit that nothing remembers but whoever waits for its answer. `wiped` once its guest was, meanwhile. */
+export interface UnderWay {
+  readonly guest: string;
+  wiped: boolean;
+}
+
 export class Memory {
   readonly store: Store;
   readonly language: string;
@@ -17,6 +23,7 @@ export class Memory {
   /** Grows when something is wiped: an answer that was asked for before that is not kept any more. */
   wipes = 0;
   readonly #highest = new Map<string, Map<string, number>>();
+  readonly #underWay = new Set<UnderWay>();
 
   constructor(store: Store, language: string, account: string) {
     this.store = store;
@@ -56,6 +63,24 @@ export class Memory {
     // Of two calls at once the one with the older answer may write last: it writes the highest all the same.
     this.#mine.set(guest, Math.max(version, this.#mine.get(guest) ?? 0));
     await this.#put(SEEN, guest, ONE, this.#mine.get(guest));
+  }
+
+  begin(guest: string): UnderWay {
+    const edit = { guest, wiped: false };
+    this.#underWay.add(edit);
+    return edit;
+  }
+
+  end(edit: UnderWay): void {
+    this.#underWay.delete(edit);
+  }
+
+  /** The version that an edit made, unless its guest was wiped since it was sent. */
+  async made(edit: UnderWay, version: number): Promise<void> {
+    if (!edit.wiped) await this.saw(edit.guest, version);
+    if (!edit.wiped) return;
+    this.#mine.delete(edit.guest); // wiped before all of it was written
+    await this.store.drop(SEEN, this.account, edit.guest, ONE);
   }
 
   /** The version that the server itself says is its newest, even if it was further before it was restored. */
@@ -101,6 +126,7 @@ export class Memory {
 
   async wipe(guest?: string): Promise<void> {
     this.wipes += 1;
+    for (const edit of this.#underWay) edit.wiped ||= guest === undefined || guest === edit.guest;
     if (guest === undefined) this.#highest.clear();
     else for (const known of this.#highest.values()) known.delete(guest);
     await this.store.wipe(guest);

@@ -1,5 +1,6 @@
 /** A stream of the server that goes on where it was cut, and asking again where there is none. */
 
+import { NotAllowed } from "../errors.ts";
 import { errorOf } from "./answers.ts";
 import { DOUBLINGS_MAX } from "./connection.ts";
 import type { Response } from "./exchange.ts";
@@ -34,6 +35,8 @@ export class Upstream {
   readonly #pollS: number;
   #streams = true;
   #failures = 0;
+  // Another token was had since a stream last told something.
+  #renewed = false;
 
   constructor(reader: Reader, asked: Question, pollS: number) {
     [this.#reader, this.#asked, this.#pollS] = [reader, asked, pollS];
@@ -66,7 +69,7 @@ export class Upstream {
       for await (const event of this.#told(stop)) {
         if (event.event === "resync") this.place = "";
         else if (event.id) this.place = event.id;
-        this.#failures = 0;
+        [this.#failures, this.#renewed] = [0, false];
         connection.reached();
         yield event;
       }
@@ -120,11 +123,23 @@ export class Upstream {
   /** A way round it, patience, or the error. A 404 is about the guest or the whole route; reading says which. */
   async #refused(response: Response): Promise<void> {
     const { wire } = this.#reader;
-    if (response.status === 401 && (await wire.signIn(true))) return;
+    if (response.status === 401) {
+      if (!this.#renewed && (await wire.signIn(true))) return void (this.#renewed = true);
+      await wire.turnedAway();
+    }
     if (AGAIN.has(response.status)) return;
     if (response.status === 404) await this.#reader.read(this.#asked);
-    else if (response.status >= 300) throw errorOf(response, wire.clock.now());
+    else if (response.status >= 300) throw await this.#error(response);
     this.#streams = false;
+  }
+
+  async #error(response: Response): Promise<Error> {
+    const { wire, memory } = this.#reader;
+    const error = errorOf(response, wire.clock.now());
+    if (error instanceof NotAllowed) {
+      for (const asked of [this.#asked, { ...this.#asked, keys: undefined }]) await memory.forgetAnswer(asked);
+    }
+    return error;
   }
 
   /** Seconds until the next try: a moment after a stream that told something, ever longer after failures. */

@@ -73,12 +73,14 @@ export class Wire {
     if (response.status === 401 && (await this.signIn(true))) {
       response = await this.#tried(request, retries ?? this.#options.retries);
     }
-    if (response.status === 401) {
-      this.connection.reached(false);
-      // Nobody may go on reading what was answered to someone who is not let in any more. Edits wait.
-      await this.#memory.forgetAnswers();
-    }
+    if (response.status === 401) await this.turnedAway();
     return response;
+  }
+
+  /** Nobody may go on reading what was answered to someone who is not let in any more. Edits wait. */
+  async turnedAway(): Promise<void> {
+    this.connection.reached(false);
+    await this.#memory.forgetAnswers();
   }
 
   async #tried(request: Request, retries: Retries): Promise<Response> {

@@ -18,7 +18,7 @@ import type { Locks } from "../ports.ts";
 import { errorOf, read } from "./answers.ts";
 import { DOUBLINGS_MAX } from "./connection.ts";
 import type { Request, Response } from "./exchange.ts";
-import type { Memory } from "./memory.ts";
+import type { Memory, UnderWay } from "./memory.ts";
 import { afterConflict, afterRefusal, dead, without } from "./outbox.ts";
 import type { DeadLetter, Entry, Flushed, Judge, Settled } from "./outbox.ts";
 import type { Preferences } from "./preferences.ts";
@@ -94,18 +94,23 @@ export class Writer {
   }
 
   async #editNow(entry: Entry, conditions: Record<string, string>): Promise<Edit> {
-    const response = await this.#wire.exchange(requestOf(entry, conditions));
-    return stored(entry.id, await this.#edited(entry, response));
+    const underWay = this.#memory.begin(entry.guest);
+    try {
+      const response = await this.#wire.exchange(requestOf(entry, conditions));
+      return stored(entry.id, await this.#edited(entry, response, underWay));
+    } finally {
+      this.#memory.end(underWay);
+    }
   }
 
-  async #edited(entry: Entry, response: Response): Promise<Edited> {
+  async #edited(entry: Entry, response: Response, underWay: UnderWay): Promise<Edited> {
     if (response.status === 404) {
       const error = errorOf(response);
       if (error instanceof NotFound) await this.#reader.afterNotFound(entry.guest, isAboutGuest(entry));
       throw error;
     }
     const edited = read<Edited>(response, "guest", "version", "preferences");
-    await this.#memory.saw(entry.guest, edited.version);
+    await this.#memory.made(underWay, edited.version);
     return edited;
   }
 
@@ -225,6 +230,11 @@ export class Writer {
     if (error instanceof Unauthenticated) throw error;
     if (error instanceof NotFound && (await this.#reader.afterNotFound(entry.guest, isAboutGuest(entry)))) {
       tally.gone.push(entry.guest);
+      tally.errors.set(entry.id, error);
+      return undefined;
+    }
+    // Wiped meanwhile: nothing of it is written down again.
+    if (!(await this.#asItStands(entry))) {
       tally.errors.set(entry.id, error);
       return undefined;
     }

@@ -13,6 +13,13 @@ _ONE = "version"
 ANSWER_LASTS_S = 30 * 86_400.0
 
 
+class UnderWay:
+    """An edit that nothing remembers but whoever waits for its answer. `wiped` once its guest was, meanwhile."""
+
+    def __init__(self, guest: str) -> None:
+        self.guest, self.wiped = guest, False
+
+
 class Memory:
     """Every method reads or writes the store, so flows call it through `Local`."""
 
@@ -23,6 +30,7 @@ class Memory:
         # Grows when something is wiped: an answer that was asked for before that is not kept any more.
         self.wipes = 0
         self._highest: dict[tuple[str, str], int] = {}
+        self._under_way = set[UnderWay]()
 
     def answer(self, asked: Question, now: float) -> Kept | None:
         data = self.store.get(ANSWER, self.account, asked.guest, asked.name(self.language))
@@ -62,6 +70,21 @@ class Memory:
             self._highest[own] = max(version, self._highest.get(own, 0))
             self._put(SEEN, guest, _ONE, str(self._highest[own]).encode())
 
+    def begin(self, guest: str) -> UnderWay:
+        edit = UnderWay(guest)
+        self._under_way.add(edit)
+        return edit
+
+    def end(self, edit: UnderWay) -> None:
+        self._under_way.discard(edit)
+
+    def made(self, edit: UnderWay, version: int) -> None:
+        """The version that an edit made, unless its guest was wiped since it was sent."""
+        if not edit.wiped:
+            self.saw(edit.guest, version)
+        if edit.wiped:  # by another thread, before all of it was written
+            self._forget_version(edit.guest)
+
     def saw_last(self, guest: str, version: int) -> None:
         """The version that the server itself says is its newest, even if it was further before it was restored."""
         self._highest[self.account, guest] = version
@@ -95,6 +118,8 @@ class Memory:
 
     def wipe(self, guest: str | None = None) -> None:
         self.wipes += 1
+        for edit in list(self._under_way):
+            edit.wiped = edit.wiped or guest in (None, edit.guest)
         for known in [known for known in self._highest if guest in (None, known[1])]:
             del self._highest[known]
         self.store.wipe(guest)

@@ -15,7 +15,7 @@ from guestprefs_client.core.kept import Kept, Preferences, narrowed
 from guestprefs_client.core.questions import Question
 from guestprefs_client.core.reading import AWAY, Reader
 from guestprefs_client.core.retries import AGAIN
-from guestprefs_client.errors import NotFound, NothingKnown
+from guestprefs_client.errors import NotAllowed, NotFound, NothingKnown
 
 EVENT_STREAM = "text/event-stream"
 # The service says something at least every 15 seconds; who hears nothing for three times that long is not connected.
@@ -29,7 +29,8 @@ _PARTING = ("erased", "gone")
 @dataclass(slots=True)
 class Watch:
     """`last` is what was told last; `place` the id of the last event; `ended` once the guest is gone; `away` when the
-    way or the server failed since anybody was told of it; `left` when the stream at hand is not to be read further."""
+    way or the server failed since anybody was told of it; `left` when the stream at hand is not to be read further;
+    `renewed` when another token was had since a stream last told something."""
 
     reader: Reader
     asked: Question
@@ -39,6 +40,7 @@ class Watch:
     ended: bool = False
     away: bool = False
     left: bool = False
+    renewed: bool = False
     last: Preferences | None = None
     failures: int = 0
     _told: str = field(default="", repr=False)
@@ -73,8 +75,11 @@ class Watch:
         """What a stream was refused with: a way round it, patience, or the error. A 404 is about the guest or the whole
         route; reading says which."""
         wire = self.reader.wire
-        if response.status == 401 and (yield from wire.sign_in(renew=True)):
-            return
+        if response.status == 401:
+            if not self.renewed and (yield from wire.sign_in(renew=True)):
+                self.renewed = True
+                return
+            yield from wire.turned_away()
         if response.status in AGAIN:
             self.away = True
             return
@@ -85,12 +90,16 @@ class Watch:
         if 200 <= response.status < 300:
             self.streams = False
             return
-        raise answers.error_of(response, wire.clock.now())
+        error = answers.error_of(response, wire.clock.now())
+        if isinstance(error, NotAllowed):
+            for asked in (self.asked, replace(self.asked, keys=None)):
+                yield Local(partial(self.reader.memory.forget_answer, asked))
+        raise error
 
     def heard(self, event: str, data: str, place: str) -> Flow[list[Preferences]]:
         """What an event tells that was not told yet."""
         wire = self.reader.wire
-        self.place, self.failures = place or self.place, 0
+        self.place, self.failures, self.renewed = place or self.place, 0, False
         wire.connection.reached()
         if event in _PARTING:
             yield Local(partial(self.reader.memory.wipe, self.asked.guest))

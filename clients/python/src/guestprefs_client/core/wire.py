@@ -51,10 +51,13 @@ class Wire:
         if response.status == 401 and (yield from self.sign_in(renew=True)):
             response = yield from self._tried(request, retries or self.retries)
         if response.status == 401:
-            self.connection.reached(let_in=False)
-            # Nobody may go on reading what was answered to someone who is not let in any more. Edits wait.
-            yield Local(self.memory.forget_answers)
+            yield from self.turned_away()
         return response
+
+    def turned_away(self) -> Flow[None]:
+        """Nobody may go on reading what was answered to someone who is not let in any more. Edits wait."""
+        self.connection.reached(let_in=False)
+        yield Local(self.memory.forget_answers)
 
     def _tried(self, request: Request, retries: Retries) -> Flow[Response]:
         until = self.clock.elapsed() + retries.deadline

@@ -10,7 +10,7 @@ from typing import Any
 from guestprefs_client.core import answers, outbox, questions
 from guestprefs_client.core.effects import Flow, Local, Request, Response, Turn
 from guestprefs_client.core.kept import Preferences
-from guestprefs_client.core.memory import Memory
+from guestprefs_client.core.memory import Memory, UnderWay
 from guestprefs_client.core.outbox import DeadLetter, Entry, Flushed, Judge, Side
 from guestprefs_client.core.questions import Question
 from guestprefs_client.core.reading import AWAY, Reader
@@ -98,17 +98,21 @@ class Writer:
         return Edit(entry.guest, kept.id, queued=True)
 
     def _edit_now(self, entry: Entry, conditions: Mapping[str, str]) -> Flow[Edit]:
-        response = yield from self.wire.exchange(_request(entry, conditions))
-        return _stored(entry.id, (yield from self._edited(entry, response)))
+        under_way = self.memory.begin(entry.guest)
+        try:
+            response = yield from self.wire.exchange(_request(entry, conditions))
+            return _stored(entry.id, (yield from self._edited(entry, response, under_way)))
+        finally:
+            self.memory.end(under_way)
 
-    def _edited(self, entry: Entry, response: Response) -> Flow[Edited]:
+    def _edited(self, entry: Entry, response: Response, under_way: UnderWay) -> Flow[Edited]:
         if response.status == 404:
             error = answers.error_of(response)
             if isinstance(error, NotFound):
                 yield from self.reader.after_not_found(entry.guest, sure=_about_guest(entry))
             raise error
         edited = answers.read(Edited, response)
-        yield Local(partial(self.memory.saw, entry.guest, edited.version))
+        yield Local(partial(self.memory.made, under_way, edited.version))
         return edited
 
     # ---- read, change, write ----
@@ -228,6 +232,9 @@ class Writer:
             yield from self.reader.after_not_found(entry.guest, sure=_about_guest(entry))
         ):
             tally.gone.append(entry.guest)
+            tally.errors[entry.id] = error
+            return None
+        if (yield from self._as_it_stands(entry)) is None:  # wiped meanwhile: nothing of it is written down again
             tally.errors[entry.id] = error
             return None
         if (
