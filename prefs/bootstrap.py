@@ -70,7 +70,7 @@ from prefs.settings import Settings
 from prefs.signing.receipts import ReceiptInvalid as ReceiptInvalid
 from prefs.signing.receipts import SigningKeys
 from prefs.signing.receipts import verify_receipt as verify_receipt
-from prefs.store import backups
+from prefs.store import backups, buffers
 from prefs.store.backups import Manifest, Progress
 from prefs.store.custody import Custody as Custody
 from prefs.store.custody import wrapping_keys_in_use
@@ -147,7 +147,17 @@ async def open_house(settings: Settings, clock: Clock | None = None) -> House:
     ledger, terms = open_ledger(settings, clock), terms_of(settings)
     own = networks(settings.webhook_networks)
     house = furnish(store, clock, ledger, terms, receipts, settings.issuer, bell=bell, own=own)
+    if settings.wipe_freed:
+        house.tombstones.overwrite = partial(_overwrite, store)
     return replace(house, counts=RedisCounts(settings.redis_url)) if settings.shares_a_cache else house
+
+
+async def _overwrite(store: Store, erased: bool) -> None:
+    """What this process keeps, for as long as it runs, of what went through it; a database in it only if need be."""
+    sql = store.inner if isinstance(store, CachedStore) else store
+    if erased and isinstance(sql, SqlStore):
+        await sql.renew()
+    await buffers.overwrite()
 
 
 def open_ledger(settings: Settings, clock: Clock) -> Ledger:

@@ -280,6 +280,11 @@ class Settings(BaseSettings):
         description="Whether callers come over TLS, ended by a proxy before this server: then answers tell browsers to "
         "come no other way.",
     )
+    wipe_freed: bool = Field(
+        default=False,
+        description="Overwrite memory as soon as it is freed, so that a core file of a server process shows nothing of "
+        "who was erased. Reads cost more CPU time. Needs Linux with glibc.",
+    )
     drain_delay: float = Field(
         default=2.0,
         ge=0,

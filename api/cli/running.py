@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from api.cli import supervisor
+from api.cli import supervisor, wiping
 from api.cli.console import CommandFault, say
 from api.cli.demo import FILE, SHELL_FILE, Demo, prepare_demo, show
 from api.cli.first_start import prepare
@@ -12,6 +12,8 @@ from prefs.settings import Settings
 
 def run(settings: Settings, demo_guests: int = 0, application: str = supervisor.APPLICATION) -> int:
     telemetry.configure(settings.log_level)
+    if settings.wipe_freed:
+        wiping.refuse_elsewhere()
     if settings.port == 0:
         settings = settings.model_copy(update={"port": supervisor.free_port(settings.host)})
     elif supervisor.port_is_taken(settings.host, settings.port):

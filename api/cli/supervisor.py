@@ -31,6 +31,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
+from api.cli import wiping
 from prefs import telemetry
 from prefs.settings import Settings
 
@@ -77,6 +78,8 @@ def base_url(host: str, port: int) -> str:
 def serve(settings: Settings, ready: Callable[[], None], application: str = APPLICATION) -> int:
     """Serve until told to stop; `ready` is called once when the first worker can serve. Returns the exit code."""
     os.environ.update(settings.environment())
+    if settings.wipe_freed:
+        os.environ.update(wiping.environment(os.environ))
     # A worker starts from a clean interpreter: forking would copy this process's threads' locks and descriptors.
     multiprocessing.set_start_method("spawn", force=True)
     # Inherited: a drain must not kill a worker that is still starting, but wait until it takes the signal.

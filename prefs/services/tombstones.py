@@ -9,7 +9,7 @@ of an erasure have kept it from telling anything since; this is for what merely 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,6 +25,10 @@ SWEEPS = 3  # a copy may be laid down by a read that began before the erasure
 AT_A_TIME = 500  # digests between two turns of the event loop
 
 
+async def _as_it_is(erased: bool) -> None:
+    return
+
+
 @dataclass
 class Tombstones:
     store: Store
@@ -32,6 +36,7 @@ class Tombstones:
     signer: Signer
     second_place: SecondPlace
     ledger: Ledger
+    overwrite: Callable[[bool], Awaitable[None]] = _as_it_is  # what lies in memory that is never freed
     _sweeps: dict[str, int] = field(default_factory=dict)
 
     async def outstanding(self) -> dict[str, Tombstone]:
@@ -61,13 +66,13 @@ class Tombstones:
         missing = await self.outstanding()
         return await self.replay(missing) if missing else 0
 
-    async def sweep(self) -> None:
-        """Let go of what this process remembers of guests who were erased lately."""
+    async def sweep(self) -> bool:
+        """Let go of what this process remembers of guests who were erased lately; whether there were any."""
         lately = await self.store.tombstones(self.clock.now() - LOOKS_BACK)
         self._sweeps = {one.digest: self._sweeps.get(one.digest, 0) for one in lately}
         due = {digest for digest, sweeps in self._sweeps.items() if sweeps < SWEEPS}
         if not due:
-            return
+            return False
         for holder in (self.store, self.ledger):
             for number, guest in enumerate(holder.held(), 1):
                 if self.signer.digest(guest) in due:
@@ -76,10 +81,13 @@ class Tombstones:
                     await asyncio.sleep(0)
         for digest in due:
             self._sweeps[digest] += 1
+        return True
 
     async def watch(self, poll_s: float = POLL_S) -> None:
         """Until it is cancelled."""
         while True:
             await asyncio.sleep(poll_s)
+            erased = False
             with suppress(Unavailable):  # it is looked again
-                await self.sweep()
+                erased = await self.sweep()
+            await self.overwrite(erased)

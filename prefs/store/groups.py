@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from queue import SimpleQueue
 from typing import Any
 
@@ -45,11 +46,18 @@ class Job:
             self.told.set_result(self.outcome.result)
 
 
+class Word(Enum):
+    """What else the thread is told."""
+
+    ANEW = auto()
+    END = auto()
+
+
 class GroupWriter:
     def __init__(self, url: URL) -> None:
         self._engine = sqlite_engine(url, begin="", poolclass=QueuePool, pool_size=1, max_overflow=0)
         self._connection: Connection | None = None  # the thread's own
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[Job | Word] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def run[T](self, work: Work[T], unit: Unit) -> "asyncio.Future[T]":
@@ -60,10 +68,15 @@ class GroupWriter:
         self._queue.put(job)
         return job.told
 
+    def renew(self) -> None:
+        """What is written from now on goes over another connection; the one that was is closed."""
+        if self._thread is not None:
+            self._queue.put(Word.ANEW)
+
     def close(self) -> None:
         """Waits for what is queued; nothing may be queued any more."""
         if self._thread is not None:
-            self._queue.put(None)
+            self._queue.put(Word.END)
             self._thread.join()
         self._engine.dispose()
 
@@ -75,10 +88,12 @@ class GroupWriter:
             taken = [self._queue.get()]
             while len(taken) < TOGETHER_MAX and not self._queue.empty():
                 taken.append(self._queue.get())
-            closing = None in taken
-            jobs = [job for job in taken if job is not None]
+            closing = Word.END in taken
+            jobs = [job for job in taken if isinstance(job, Job)]
             self._settle(jobs)
             _tell(jobs)
+            if Word.ANEW in taken:
+                self._let_go()
         self._let_go()
 
     def _settle(self, jobs: Sequence[Job]) -> None:

@@ -231,6 +231,12 @@ class SqliteRunner:
         except LIBRARY_ERRORS:
             return  # it is tried again
 
+    async def renew(self) -> None:
+        """Begin every connection anew. An open one keeps pages, and what its statements were given last, in memory that
+        it never frees."""
+        self._writer.renew()
+        await asyncio.to_thread(self._reading.dispose)
+
     def _look[T](self, work: Look[T]) -> T:
         try:
             with self._reading.connect() as connection:

@@ -201,6 +201,11 @@ class SqlStore:
             if isinstance(self._runner, SqliteRunner):
                 await self._runner.fold()
 
+    async def renew(self) -> None:
+        """Where the database runs in this process, have it keep nothing of what it read."""
+        if isinstance(self._runner, SqliteRunner):
+            await self._runner.renew()
+
     async def tombstone(self, digest: str) -> Tombstone | None:
         return await self._runner.look(lambda connection: erasure.find(connection, digest), snapshot=False)
 

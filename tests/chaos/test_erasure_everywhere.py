@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Protocol
 
 import httpx2
 import psutil
@@ -154,8 +155,12 @@ def memory(process: psutil.Process, needles: list[str]) -> list[str]:
     return sorted(needle.decode() for needle in found)
 
 
+class Used(Protocol):
+    def use(self, http: httpx2.Client, turn: int) -> None: ...
+
+
 @contextmanager
-def traffic(grounds: Grounds, guests: list[Guest], clients: int) -> Iterator[Callable[[], int]]:
+def traffic(grounds: Grounds, guests: Sequence[Used], clients: int) -> Iterator[Callable[[], int]]:
     over, turns = threading.Event(), [0] * clients
 
     def go(number: int) -> None:
