@@ -230,3 +230,35 @@ async def test_a_write_without_its_savepoint_is_noticed(sqlite_place: Place, mon
             monkeypatch.setattr(writer_of(store), "_one", unguarded)
         await behind(store, store._runner.run(half), store._runner.run(lambda _: Outcome(None)))
         assert (await document(store, guest)).display_name == ("left" if mutant else "Ann")
+
+
+async def test_connections_are_begun_anew_between_writes_that_are_on_their_way(sqlite_place: Place) -> None:
+    store = await opened(sqlite_place)
+    guests = [await born(store) for _ in range(MANY)]
+    before = {id(one) for one in connections(store)}
+    kept = connections(store)  # so that no new one can be taken for an old one
+    for value in range(3):
+        writing = [asyncio.create_task(store.write(guest, put("prf_a", value))) for guest in guests]
+        reading = [asyncio.create_task(document(store, guest)) for guest in guests]
+        await store.renew()
+        assert {(await one).document.version for one in writing} == {value + 2}
+        assert {(await one).display_name for one in reading} == {"Ann"}
+    await document(store, guests[0])
+    assert before and not before & {id(one) for one in connections(store)}
+    assert all(closed(one) for one in kept)
+
+
+def connections(store: SqlStore) -> list[Any]:
+    """Those that lie ready for readers, and the writer's."""
+    assert isinstance(store._runner, SqliteRunner)
+    readers = list(store._runner._reading.pool._pool.queue)  # type: ignore[attr-defined]
+    writer = store._runner._writer._connection
+    return [one.dbapi_connection for one in readers] + ([writer.connection.driver_connection] if writer else [])
+
+
+def closed(connection: Any) -> bool:
+    try:
+        connection.execute("SELECT 1")
+    except pysqlite.ProgrammingError:
+        return True
+    return False
