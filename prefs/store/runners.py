@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy import URL, Connection, event, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.pool import NullPool, PoolProxiedConnection, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from prefs.core.errors import PrefsError, StoreUnavailable
@@ -42,6 +42,8 @@ SQLITE_PATIENCE_SLICES = 40  # 4 s: beyond the busy timeout, which reports a hel
 # must not do what the caller was told it did not.
 IN_TIME_S = 0.6
 _AHEAD = "ahead_s"  # how much the server's clock shows more than our monotonic one, by connection
+
+_RENEWALS = "renewals"  # how many there had been when a connection was begun
 
 _ONE = select(1)
 
@@ -203,6 +205,9 @@ class SqliteRunner:
         self._writer = GroupWriter(url)
         self._reading = sqlite_engine(url, begin="BEGIN", poolclass=QueuePool, pool_size=SQLITE_READERS, max_overflow=0)
         self._readers = ThreadPoolExecutor(SQLITE_READERS, "sqlite-reader")
+        self._renewals = 0
+        event.listen(self._reading, "connect", self._mark)
+        event.listen(self._reading, "checkin", self._close_older)
 
     async def look[T](self, work: Look[T], *, snapshot: bool = True) -> T:
         loop = asyncio.get_running_loop()
@@ -235,7 +240,16 @@ class SqliteRunner:
         """Begin every connection anew. An open one keeps pages, and what its statements were given last, in memory that
         it never frees."""
         self._writer.renew()
+        self._renewals += 1
         await asyncio.to_thread(self._reading.dispose)
+
+    def _mark(self, _: object, record: ConnectionPoolEntry) -> None:
+        record.info[_RENEWALS] = self._renewals
+
+    def _close_older(self, _: object, record: ConnectionPoolEntry) -> None:
+        """One that was in use when the others were closed."""
+        if record.info.get(_RENEWALS) != self._renewals:
+            record.invalidate()
 
     def _look[T](self, work: Look[T]) -> T:
         try:
