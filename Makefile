@@ -1,6 +1,6 @@
 # Two commands matter: `make run` and `make test`. Both work in a bare clone and set up what they need in .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test prove prove-durable prove-faults load bench profile image-test lock sbom openapi sdk-models format clean
+.PHONY: help setup run check test prove prove-durable prove-faults load bench profile image-test lock sbom openapi sdk-models kotlin format clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8080
@@ -69,6 +69,10 @@ sdk-models: setup ## Write the models of both clients anew from clients/openapi.
 	$(BIN)/python -m clients.python.generate
 	$(BIN)/python -m tests.clients.node clients/typescript
 	$(BIN)/python -m clients.typescript.generate
+
+kotlin: setup ## Generate a Kotlin client from clients/openapi.json, compile it and read with it (Debian; fetches 170 MB)
+	$(BIN)/python -m tests.clients.kotlin.toolchain
+	$(BIN)/python -m pytest -m prove tests/clients/kotlin $(ARGS)
 
 format: setup ## Put the code in its form
 	$(BIN)/ruff check --fix .
