@@ -105,7 +105,7 @@ def install() -> None:
         locked = ["--require-hashes", "--no-deps", "-r", HERE / "requirements.txt"]
         _do([uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", PYTHON, *locked], HOME)
         if not (DEBIAN / "usr").exists():
-            _do(["apt-get", "download", "-qq", GSON], HOME)
+            _do(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", GSON], HOME)
             _do(["dpkg", "-x", next(HOME.glob(f"{GSON}_*.deb")), DEBIAN], HOME)
     node.packages(HERE)
 
