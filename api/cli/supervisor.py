@@ -17,6 +17,7 @@ import os
 import resource
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -43,6 +44,10 @@ READY_TIMEOUT_S = 60.0
 # probes of its health too. What is worked on at once is bounded by admission.
 CONNECTIONS_MAX = 16_384
 FILES_BESIDE = 256
+# For how long a reader may take nothing of what was written to it. The kernel keeps megabytes for each, so the
+# application would hear of one that stalls only after hours of changes; the kernel hears of it at once.
+STALLED_S = 20.0
+LISTENING_POLL_S = 0.01
 # Of one connection, before a request is understood: a token, a long query and the usual headers fit four times.
 HEAD_BYTES_MAX = 65_536
 
@@ -182,7 +187,33 @@ def load_worker(application: str, supervisor: int, log_level: str) -> Any:
     module, _, factory = application.partition(":")
     made = getattr(importlib.import_module(module), factory)()
     _keep_for_good()
+    threading.Thread(target=_give_up_on_stalled, args=(STALLED_S,), daemon=True).start()
     return made
+
+
+def _give_up_on_stalled(after_s: float) -> None:
+    """Has the kernel close connections whose reader takes nothing for so long (TCP_USER_TIMEOUT, RFC 5482). What is
+    accepted inherits it from the socket that listens, which the server opens when the application is ready."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while hasattr(socket, "TCP_USER_TIMEOUT") and time.monotonic() < deadline:
+        if (listening := _listening()) is not None:
+            with listening:
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(after_s * 1000))
+            return
+        time.sleep(LISTENING_POLL_S)
+
+
+def _listening() -> socket.socket | None:
+    """The socket on which this process accepts connections, under a descriptor of its own."""
+    for name in os.listdir("/dev/fd"):
+        with contextlib.suppress(OSError):  # of a descriptor that is closed by now
+            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                continue
+            found = socket.socket(fileno=os.dup(int(name)))
+            if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and found.family != socket.AF_UNIX:
+                return found
+            found.close()
+    return None
 
 
 def _keep_for_good() -> None:

@@ -41,7 +41,8 @@ def resolve(
     """Effective preferences of the keys that this sight goes to, or of those among them that `keys` asks for.
 
     A key that was asked for is there even when nothing is known of it. Keys withheld for want of consent are told on
-    the guest's own surface and absent from every other.
+    the guest's own surface and absent from every other, where such a key is absent without an entry too: the difference
+    would say that there is one.
     """
     purposes = document.purposes_at(facts.consent_at)
     now = moment(facts, sight, purposes, is_personalised(document, facts.at))
@@ -53,7 +54,7 @@ def resolve(
             continue
         gathered = gather(catalogue, definition, document, presses, now, explain)
         answer = _resolve_one(definition, gathered, now, explain, rules)
-        if answer is None and wanted is not None and not gathered.withheld:
+        if answer is None and wanted is not None and not gathered.withheld and not _hidden(definition, now):
             answer = Effective(definition.key, None, Status.DEFAULT, None, reason=Reason(NOTHING_KNOWN))
             answer = replace(answer, losers=tuple(gathered.aside)) if explain else answer
         if answer is not None:
@@ -61,6 +62,11 @@ def resolve(
     ends = [consent.expires_at for consent in document.consents if consent.holds(facts.consent_at)]
     until = _valid_until(facts, earliest_expiry(catalogue, document, presses, now), *ends)
     return Resolved(document.guest, document.version, effective, until)
+
+
+def _hidden(definition: Definition, now: Moment) -> bool:
+    """Whether nothing of it is told here for want of consent, whatever the guest said."""
+    return definition.is_special_as_a_whole and now.sight.applied(definition, True, now.purposes) is Shown.NOTHING
 
 
 def _in_force(live: Sequence[Entry], facts: Facts) -> list[Entry]:

@@ -310,11 +310,12 @@ class Stream:
         except NotFound:
             return await self._gone(guest, due)
         before, preferences = self._known.get(guest), answer.body["preferences"]
+        self._keep(guest, answer)
         if before is None and not due.moved:  # it is not known what the caller was told before
             changed = visible(catalogue, due.keys, preferences, access.surface_of(self._caller))
         else:
-            changed = differences(before or b"", preferences, (definition.key for definition in catalogue))
-        self._keep(guest, answer)
+            names = (definition.key for definition in catalogue)
+            changed = differences(before or b"", self._known[guest], preferences, names)
         body = {**answer.body, "changed": changed}
         if purposes := [one for one in due.withdrawn if self._pursues(one)]:
             return Told("consent_withdrawn", {**body, "purposes": purposes})

@@ -9,7 +9,7 @@ another reason than a write: a stay, a policy, a turn of the clock.
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -89,18 +89,22 @@ def remember(preferences: Mapping[str, Any]) -> bytes:
     )
 
 
-def differences(before: bytes, preferences: Mapping[str, Any], catalogue: Iterable[str]) -> list[str]:
-    """Keys whose answer is another one than the one remembered, or is gone or new."""
-    known = {
-        before[at : at + NAME_BYTES]: before[at + NAME_BYTES : at + _WIDTH] for at in range(0, len(before), _WIDTH)
-    }
-    changed = []
-    for key, shown in preferences.items():
-        if known.pop(_digest(key, NAME_BYTES), None) != _digest(f"{key}={shown!r}", DIGEST_BYTES):
-            changed.append(key)
+def differences(before: bytes, now: bytes, preferences: Iterable[str], catalogue: Iterable[str]) -> list[str]:
+    """Keys whose answer is another one than the one remembered `before`, or is gone or new. `now` is what there is to
+    remember of these preferences."""
+    known = dict(_remembered(before))
+    changed = [
+        key for key, (name, shown) in zip(preferences, _remembered(now), strict=True) if known.pop(name, None) != shown
+    ]
     if known:
-        changed += [key for key in catalogue if key not in preferences and _digest(key, NAME_BYTES) in known]
+        changed += [key for key in catalogue if _digest(key, NAME_BYTES) in known]
     return changed
+
+
+def _remembered(digests: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Of each key its name and what was told of it."""
+    for at in range(0, len(digests), _WIDTH):
+        yield digests[at : at + NAME_BYTES], digests[at + NAME_BYTES : at + _WIDTH]
 
 
 def write_place(cursor: Cursor, at: datetime) -> str:

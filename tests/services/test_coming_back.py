@@ -193,9 +193,9 @@ def test_differences_name_what_changed_came_and_went() -> None:
     before = {"a": {"value": 1}, "b": {"value": 2}, "c": {"value": 3}}
     after = {"a": {"value": 1}, "b": {"value": 4}, "d": {"value": 3}}
 
-    assert differences(remember(before), after, ["a", "b", "c", "d", "e"]) == ["b", "d", "c"]
-    assert differences(remember(before), before, before) == []
-    assert differences(b"", after, []) == ["a", "b", "d"]
+    assert differences(remember(before), remember(after), after, ["a", "b", "c", "d", "e"]) == ["b", "d", "c"]
+    assert differences(remember(before), remember(before), before, before) == []
+    assert differences(b"", remember(after), after, []) == ["a", "b", "d"]
 
 
 @pytest.mark.parametrize(
