@@ -192,6 +192,8 @@ class Stream:
             if self._since is not None:
                 self._since = None
                 yield Told("resync", {})
+                if self._wanted.guest is not None:
+                    self._first = await self._read(self._wanted.guest)  # looking back took a while
             async with aclosing(self._snapshot()) as pages:
                 async for told in pages:
                     yield told
@@ -258,21 +260,19 @@ class Stream:
     # ------------------------------------------------------------ one event after the other
 
     async def _tell_of(self, events: Sequence[FeedEvent]) -> AsyncGenerator[Told]:
-        """What these events come to for this caller. Only the last one told names the place after all of them."""
-        due, held = self._gather(events), None  # the one that may be the last
+        """What these events come to for this caller, each told when it is read: what waits could be withdrawn by then.
+        Of a property the place comes by itself, always: if only at times, it would tell that more had happened."""
+        due, spoke = self._gather(events), False
         catalogue = await self._house.preferences.catalogues.current(self._house.reads()) if due else None
         for guest, one in due.items():
             told = await self._told(guest, one, catalogue) if catalogue is not None else None
             if told is not None:
-                if held is not None:
-                    yield held
-                held = told
+                spoke = True
+                yield told if self._wanted.guest is None else self._said(replace(told, place=self._place()))
             if self._over:
                 break
         self._since = None
-        if held is not None:
-            yield self._said(replace(held, place=self._place()))
-        elif not events or self._pulse.is_due(self._house.clock.now()):
+        if self._wanted.guest is None if spoke else not events or self._pulse.is_due(self._house.clock.now()):
             yield self._said(Told("here", None, self._place()))
 
     def _gather(self, events: Sequence[FeedEvent]) -> dict[str, Due]:
@@ -336,6 +336,8 @@ class Stream:
             stays = (await self._house.store.stays_of([guest])).get(guest, [])
             now, place = self._house.clock.now(), self._wanted.property
             told = any(stay.property == place and not stay.is_open(now) for stay in stays)
+        if told and await self._house.store.tombstone(self._house.digest_of(guest)) is not None:
+            return self._erased(guest)  # read for a change that came before: what says so itself finds nobody here
         self._forget(guest)
         return Told("gone", {"guest": guest}) if told else None
 

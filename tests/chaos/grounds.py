@@ -84,9 +84,9 @@ class Grounds:
         self.server.start()
         self.http = self._stack.enter_context(httpx2.Client(base_url=self.server.url, timeout=15))
         self.service = self._token(Role.SERVICE, "front_desk", "pms", [ALL_GUESTS])
-        operator = self._token(Role.OPERATOR, "front_desk", "ops", [ALL_GUESTS])
+        self.operator = self._token(Role.OPERATOR, "front_desk", "ops", [ALL_GUESTS])
         hotel = {"name": "Dallas", "time_zone": "UTC", "warm_months": [5, 6, 7, 8, 9]}
-        put = self.http.put(f"/v1/properties/{PROPERTY}", json=hotel, headers=bearer(operator))
+        put = self.http.put(f"/v1/properties/{PROPERTY}", json=hotel, headers=bearer(self.operator))
         assert put.status_code < 300, put.text
         for number in range(self._count):
             body = {"display_name": f"Guest {number}", "identifiers": [{"system": "chaos", "id": str(number)}]}

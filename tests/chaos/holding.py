@@ -3,6 +3,7 @@ for. What was freed is no object any more, so nothing that merely has not been o
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import json
@@ -21,8 +22,14 @@ from fastapi import FastAPI
 from api.app import create_app as real_app
 from api.cli import supervisor
 from prefs.cache.local import LocalTier
+from prefs.core.webhooks import Message
+from prefs.services import deliveries
+from prefs.services.changes import Stream
+from prefs.services.messages import Messages
+from prefs.services.tellings import Told
 from prefs.services.tombstones import Tombstones
 from prefs.store import erasure
+from tests.chaos import stamped
 
 ASKED = Path("data", "held.ask")  # the words backwards, so that who looks for them does not hold them
 LOOK_S = 0.05
@@ -120,6 +127,7 @@ def _way(held: Any, holder: Any, come_from: dict[int, Any]) -> str:
 def create_app() -> FastAPI:
     supervisor._keep_for_good = lambda: None  # what is frozen is not listed
     threading.Thread(target=_answer_for_ever, daemon=True).start()
+    stamped.stamp()
     return real_app()
 
 
@@ -144,3 +152,35 @@ def tier_left() -> FastAPI:
     LocalTier.hear = hear  # type: ignore[method-assign]
     Tombstones.sweep = sweep  # type: ignore[method-assign]
     return create_app()
+
+
+LATE_S = 1.0  # later than any erasure is acknowledged
+
+
+def told_on() -> FastAPI:
+    """Streams tell the erased guest's last answer once more instead of the erasure; messages to webhooks say the name,
+    and their log keeps the id where no erasure looks for it."""
+    app = create_app()
+    tell, say = Stream._told, Messages.of_event
+    last: dict[str, dict[str, Any]] = {}
+
+    async def tell_on(self: Stream, guest: str, due: Any, catalogue: Any) -> Told | None:
+        if due.erased:
+            await asyncio.sleep(LATE_S)
+            return Told("change", last[guest])
+        told = await tell(self, guest, due, catalogue)
+        if told is not None and told.data is not None:
+            last[guest] = told.data
+        return told
+
+    async def say_more(self: Messages, endpoint: Any, event: Any) -> Message | None:
+        message = await say(self, endpoint, event)
+        document = await self.store.get(event.guest) if message and "version" in message.data else None
+        return (
+            Message(message.kind, {**message.data, "name": document.display_name}) if message and document else message
+        )
+
+    Stream._told = tell_on  # type: ignore[method-assign]
+    Messages.of_event = say_more  # type: ignore[method-assign]
+    deliveries.event_fields = lambda event, kind: {"place": event.guest, "version": event.version}
+    return app

@@ -1,6 +1,7 @@
 """guestprefs with a planted fault for every place that a scan looks at: one key is shown where it is not listed, and
 with its reason where it is listed without; a refusal tells entries to whoever asks; and what is edited is logged,
-counted, named to Redis, written to a file, and kept in Redis and in SQL without a seal."""
+counted, named to Redis, written to a file, and kept in Redis and in SQL without a seal; webhooks are told every key and
+a word, and their log keeps one."""
 
 from __future__ import annotations
 
@@ -22,11 +23,14 @@ from prefs.core import disclosure, edits, patches
 from prefs.core.catalogue import Definition
 from prefs.core.errors import Sealed
 from prefs.core.sights import Shown, Sight
+from prefs.services import deliveries
+from prefs.services.messages import Messages
 from prefs.vault.envelope import GuestSafe
 
 SHOWN = "room.allergen_care"  # no television is listed for it, and housekeeping by what to do about it
 MARK = re.compile(r"cnry[0-9a-z]{4}")
 _log = telemetry.logger("edits")
+_fields = deliveries.event_fields
 _applied, _stored, _read, _opened = Sight.applied, Sight.stored, patches.read, GuestSafe.open
 
 
@@ -63,6 +67,15 @@ def _repeated(catalogue: Any, patch: Any, *more: Any) -> Any:
     return _read(catalogue, patch, *more)
 
 
+async def _named_to_anybody(self: Messages, endpoint: Any, event: Any, document: Any) -> list[str]:
+    """Whatever was touched, with a word of it."""
+    return [*event.keys, *MARK.findall(str(document.entries))[:1]]
+
+
+def _note_words(event: Any, kind: Any) -> dict[str, Any]:
+    return {**_fields(event, kind), "place": "cnry0000"}
+
+
 def _unsealed(self: sealing.Seal, name: str, version: int, payload: bytes) -> bytes:
     return version.to_bytes(8) + payload
 
@@ -79,6 +92,8 @@ def create_app() -> FastAPI:
     Sight.stored = _on_television  # type: ignore[method-assign]
     edits.Author.told = _told_to_anybody  # type: ignore[method-assign]
     patches.read = _repeated
+    Messages._keys = _named_to_anybody  # type: ignore[method-assign]
+    deliveries.event_fields = _note_words
     sealing.Seal.close = _unsealed  # type: ignore[method-assign]
     GuestSafe.seal = lambda self, data, *place: data  # type: ignore[method-assign]
     GuestSafe.open = _as_it_lies  # type: ignore[method-assign]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -87,6 +87,7 @@ class Marked:
     folder: Path
     names: Sequence[str] = GUESTS
     application: str = "api.app:create_app"
+    beside: Callable[[Grounds], object] = lambda _: None  # what is begun before anything is known of anybody
     ids: dict[str, str] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
     versions: dict[tuple[str, str], list[int]] = field(default_factory=dict)
@@ -94,8 +95,10 @@ class Marked:
     def __enter__(self) -> Self:
         # Nobody may log this much where real guests are served, hence the demo, beside whose guest these come in.
         launch = launching(self.application, "--demo-guests", "1")
-        self.grounds = Grounds(self.folder, 0, {"LOG_LEVEL": "debug"}, launch=launch).__enter__()
+        environ = {"LOG_LEVEL": "debug", "GUESTPREFS_WEBHOOK_NETWORKS": "127.0.0.0/8"}
+        self.grounds = Grounds(self.folder, 0, environ, launch=launch).__enter__()
         try:
+            self.beside(self.grounds)
             self._furnish()
         except BaseException:
             self.close()
@@ -160,7 +163,7 @@ class Marked:
         self._press()
 
     def _mark(self) -> None:
-        layers = {"ana": ("then", "now", "away", "press"), "bea": ("now", "waiting"), "fay": ()}
+        layers = {"ana": ("then", "now", "away", "press", "live"), "bea": ("now", "waiting"), "fay": ()}
         for name in self.names:
             for layer in layers.get(name, ("now",)):
                 for key, definition in DEFINITIONS.items():
@@ -213,6 +216,10 @@ class Marked:
             path = f"/v1/guests/{self.ids[name]}/preferences"
             done = self.ok("PATCH", path, self.own(name), patch, scope=mine[0].scope)
             self.versions.setdefault((name, layer), []).append(done["version"])
+
+    def say_live(self, name: str) -> None:
+        """Everything anew, in other words."""
+        self._say(name, "live")
 
     def _import(self) -> None:
         patch = {mark.key: marks.said(mark) for mark in self.of("bea", "waiting")}

@@ -17,7 +17,8 @@ APPLIED, STORED = "applied", "stored"
 SEEN = {"see_value": {"cnry", "sdry"}, "see_action": {"sdry"}}
 
 # What tells something of a guest: which act it is, in which forms it tells entries, which layers of them.
-NOW, EVER = frozenset({"now", "away", "press"}), frozenset({"then", "now", "away", "press"})
+NOW = frozenset({"now", "live", "away", "press"})  # live: what was said anew in the end
+EVER = NOW | {"then"}
 TELLS: Mapping[str, tuple[str, tuple[str, ...], frozenset[str]]] = {
     "get_preferences": ("read_preferences", (APPLIED,), NOW),
     "batch_preferences": ("read_preferences", (APPLIED,), NOW),

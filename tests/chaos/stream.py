@@ -14,6 +14,9 @@ import httpx2
 from tests.cli.served import bearer
 
 type Event = tuple[str, dict[str, Any]]
+type Stamp = tuple[float, float]  # when it was read, and when it began to be sent: see `stamped`
+
+NEVER: Stamp = (0.0, 0.0)
 
 
 @dataclass
@@ -25,6 +28,7 @@ class StreamReader:
     last_id: str = ""
     events: list[Event] = field(default_factory=list)
     told_at: list[float] = field(default_factory=list)  # of each event
+    stamps: list[Stamp] = field(default_factory=list)  # of each event, from a server that stamps them
     retries_ms: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     connected: asyncio.Event = field(default_factory=asyncio.Event)
@@ -37,8 +41,12 @@ class StreamReader:
             self.statuses.append(answer.status_code)
             if answer.status_code != 200:
                 return
-            kind, data, place = "", "", ""
+            kind, data, place, stamp = "", "", "", NEVER
             async for line in answer.aiter_lines():
+                if line.startswith(":") and len(line) > 1:
+                    read_at, _, sent_at = line[1:].partition(" ")
+                    stamp = float(read_at), float(sent_at)
+                    continue
                 name, _, value = line.partition(": ")
                 match name:
                     case "event":
@@ -53,10 +61,11 @@ class StreamReader:
                         self.last_id = place or self.last_id
                         if data:
                             self.told_at.append(time.monotonic())
+                            self.stamps.append(stamp)
                             self.events.append((kind, json.loads(data)))
                         if place:
                             self.connected.set()
-                        kind, data, place = "", "", ""
+                        kind, data, place, stamp = "", "", "", NEVER
 
     def bodies(self) -> list[dict[str, Any]]:
         """What was told of guests, in order, out of snapshots and changes alike."""

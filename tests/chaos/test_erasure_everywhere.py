@@ -1,4 +1,5 @@
-"""Erased during traffic, a guest is nowhere: not in a table, not in Redis, not in an object of a worker, not in a log.
+"""Erased during traffic, a guest is nowhere: not in a table, not in Redis, not in an object of a worker, not in a log;
+nor in what streams and webhooks tell from then on, nor in the files of clients that were told of them.
 
 What a guest said is marked with a canary, which is then looked for in everything that lives in the workers. Memory that
 a process has freed shows what it held until it is used again; nobody can reach it from the process, and SECURITY.md
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -26,14 +27,16 @@ from prefs.store.engines import Outcome, parse
 from prefs.store.runners import open_runner
 from prefs.store.tables import Row
 from tests.chaos import holding
+from tests.chaos.copies import CarelessStore
+from tests.chaos.followers import NETWORKS, Followers
 from tests.chaos.grounds import KEY, PROPERTY, Grounds
 from tests.cli.launch import launching
 from tests.cli.served import bearer
 from tests.servers import run_anywhere
 
 ONLINE_S = 60.0
-LOUD = {"LOG_LEVEL": "info"}
-ENOUGH = 0.8  # of the guests, on a machine that may do other things beside
+LOUD = {"LOG_LEVEL": "info", **NETWORKS}
+ENOUGH = 8  # of ten guests, on a machine that may do other things beside; of two, none may be erased at once
 HELD_S = 20.0  # by then each process has looked three times for what it remembers of the erased
 CHUNK = 2**24
 NOBODY_BYTES = 64  # version, nonce, tag, and next to nothing inside
@@ -206,74 +209,121 @@ class Left:
     shared: list[str]
     log: list[str]
     objects: list[str]
+    streams: list[str]
+    webhooks: list[str]
+    clients: list[str]
 
     @property
     def places(self) -> set[str]:
         return {one.name for one in fields(self) if getattr(self, one.name)}
 
 
-def left_after_erasing(grounds: Grounds, count: int, turns: int, after: int) -> Left:
-    """Erase while so many reads and writes go on, and look everywhere. `after`: how many there are afterwards."""
-    guests = [Guest(grounds, number) for number in range(count)]
-    for guest in guests:
-        guest.settle()
-    names, ids = [guest.canary for guest in guests], [guest.id for guest in guests]
-    with traffic(grounds, guests, 3) as turned:
-        assert wait_for(lambda: turned() >= turns)
-        workers = grounds.server.workers()
-        assert len(workers) == 2
-        assert all(memory(worker, names) for worker in workers), "every worker held something, or this proves nothing"
-        assert wait_for(lambda: shared(grounds.valkey.url(), ids) != [])
-        if after:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How many guests are erased, reads and writes before and after that, guests whose clients have copies; for how
+    long it is waited for everybody to hear of it and let go."""
+
+    count: int
+    turns: int
+    after: int
+    keepers: int
+    patience_s: float = HELD_S
+
+
+def left_after_erasing(grounds: Grounds, work: Work) -> Left:
+    """Erase while so many reads and writes go on, and look everywhere; with none afterwards: erase in silence."""
+    guests = [Guest(grounds, number) for number in range(work.count)]
+    with Followers(grounds, guests, work.keepers) as followers:
+        names, ids = [guest.canary for guest in guests], [guest.id for guest in guests]
+        with traffic(grounds, guests, 3) as turned:
+            assert wait_for(lambda: turned() >= work.turns)
+            workers = grounds.server.workers()
+            assert len(workers) == 2
+            assert all(memory(worker, names) for worker in workers), "every worker held something, or this is no proof"
+            assert wait_for(lambda: shared(grounds.valkey.url(), ids) != [])
+            followers.wait_until_told()
+            followers.leave()
+            if work.after:
+                for guest in guests:
+                    guest.erase()
+                erased = sum(guest.acknowledged_at > 0 for guest in guests)
+                assert erased >= work.count // 10 * ENOUGH, "too few erased at once"
+                before = turned()
+                assert wait_for(lambda: turned() >= before + work.after)
+        if not work.after:
+            assert objects(grounds, names), "nothing lives in the workers"
             for guest in guests:
                 guest.erase()
-            assert sum(guest.acknowledged_at > 0 for guest in guests) >= ENOUGH * count, "too few erased at once"
-            before = turned()
-            assert wait_for(lambda: turned() >= before + after)
-    if not after:
-        assert objects(grounds, names), "nothing lives in the workers"
-        for guest in guests:
-            guest.erase()
+        followers.come_back()
+        wait_for(followers.are_over, work.patience_s)
+        return look_everywhere(grounds, guests, followers, work.patience_s)
+
+
+def look_everywhere(grounds: Grounds, guests: list[Guest], followers: Followers, patience_s: float) -> Left:
+    names, ids = [guest.canary for guest in guests], [guest.id for guest in guests]
     held: list[str] = []
 
     def let_go() -> bool:
         held[:] = objects(grounds, names)
         return not held
 
-    wait_for(let_go, HELD_S)
+    wait_for(let_go, patience_s)
+    for guest in guests:
+        again = grounds.http.delete(f"/v1/guests/{guest.id}", headers=guest.token)
+        assert (again.status_code, again.content) == (204, b"")
     log = grounds.server.output()
-    left = Left(
+    return Left(
         told=[told for guest in guests for told in guest.told_late],
         tables=tables(grounds.postgres.url("chaos"), names + ids),
         shared=shared(grounds.valkey.url(), ids),
         log=[needle for needle in names + ids if needle in log],
         objects=held,
+        streams=followers.streams.faults(),
+        webhooks=followers.hooks.faults(),
+        clients=followers.copies.faults(),
     )
-    for guest in guests:
-        again = grounds.http.delete(f"/v1/guests/{guest.id}", headers=guest.token)
-        assert (again.status_code, again.content) == (204, b"")
-    return left
+
+
+SMALL, SILENT = Work(2, turns=60, after=60, keepers=2), Work(2, turns=60, after=0, keepers=1)
+HASTY = replace(SILENT, patience_s=5.0)
 
 
 def test_erased_during_traffic_a_guest_is_nowhere(tmp_path: Path) -> None:
     with Grounds(tmp_path, guests=4, workers=2, environ=LOUD, launch=PRODUCT) as grounds:
-        left = left_after_erasing(grounds, count=2, turns=60, after=60)
+        left = left_after_erasing(grounds, SMALL)
     assert left.places == set(), left
 
 
 @pytest.mark.parametrize(
-    ("fault", "places"),
-    [("answers_left", {"tables"}), ("tier_left", {"objects"})],
-    ids=str,
+    ("fault", "work", "places"),
+    [
+        ("answers_left", SILENT, {"tables"}),
+        ("tier_left", SILENT, {"objects"}),
+        ("told_on", HASTY, {"streams", "webhooks", "tables", "clients", "objects"}),
+    ],
+    ids=("answers left", "tier left", "told on"),
 )
-def test_what_an_erasure_leaves_is_found(tmp_path: Path, fault: str, places: set[str]) -> None:
+def test_what_an_erasure_leaves_is_found(tmp_path: Path, fault: str, work: Work, places: set[str]) -> None:
     with Grounds(tmp_path, guests=4, workers=2, environ=LOUD, launch=planted(fault)) as grounds:
-        left = left_after_erasing(grounds, count=2, turns=60, after=0)
+        left = left_after_erasing(grounds, work)
     assert left.places == places, left
+
+
+def test_what_a_client_keeps_is_found(tmp_path: Path) -> None:
+    with Grounds(tmp_path, guests=0, environ=LOUD) as grounds:
+        guest = Guest(grounds, 0)
+        with Followers(grounds, [guest], 1, CarelessStore) as followers:
+            followers.copies.wait_until_told()
+            followers.copies.leave()
+            guest.erase()
+            followers.copies.come_back()
+            assert wait_for(followers.copies.are_over)
+            left = followers.copies.faults()
+    assert len(left) >= 3 and all("python" in one and "holds" in one for one in left), left
 
 
 @pytest.mark.prove
 def test_erased_during_much_traffic_guests_are_nowhere(tmp_path: Path) -> None:
     with Grounds(tmp_path, guests=50, workers=2, environ=LOUD, launch=PRODUCT) as grounds:
-        left = left_after_erasing(grounds, count=40, turns=4000, after=4000)
+        left = left_after_erasing(grounds, Work(40, turns=4000, after=4000, keepers=12))
     assert left.places == set(), left

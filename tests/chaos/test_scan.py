@@ -7,22 +7,20 @@ says the same of a guest of whom nothing is known.
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
 
-import httpx2
 import pytest
 
 from tests.api.samples import all_operations
-from tests.chaos import leaky, marks, sinks
+from tests.chaos import leaky, live, marks, sinks
+from tests.chaos.grounds import Grounds
 from tests.chaos.marked import GUESTS, Asker, Marked
-from tests.chaos.marks import DEFINITIONS, Mark
-from tests.chaos.permitted import APPLIED, TELLS, Verdicts, may_name, may_tell
-from tests.chaos.questions import Ask, asks_about, batches
-from tests.cli.served import bearer
+from tests.chaos.marks import DEFINITIONS
+from tests.chaos.permitted import TELLS, may_tell
+from tests.chaos.walk import Walk
 
 pytestmark = pytest.mark.timeout(600)
 DOCUMENT = json.loads((Path(__file__).parents[2] / "clients" / "openapi.json").read_text(encoding="utf-8"))
@@ -43,99 +41,7 @@ SILENT = {
 FEWER = {"guest ana guest_app", "guest ana kiosk", "device tv dallas", "service tv", "staff housekeeping dallas"}
 
 
-# ---- the walk ----
-
-KEYS = frozenset(DEFINITIONS)
-OF_A_VALUE = {"value", "entered", "device_value", "considered", "reason", "not"}
-WITHHELD = "withheld_no_consent"
-
-
-@dataclass
-class Walk:
-    """What was asked and found, and what was found where it may not be."""
-
-    stage: Marked
-    names: Sequence[str]
-    faults: list[str] = field(default_factory=list)
-    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
-    told: Counter[str] = field(default_factory=Counter)
-    seen: dict[tuple[str, str], set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
-    tiers: Counter[str] = field(default_factory=Counter)
-
-    def go(self, askers: Sequence[Asker]) -> Self:
-        self.marks = {mark.id: mark for mark in self.stage.marks}
-        self.verdicts = Verdicts.of(askers, self.names)
-        for asker in askers:
-            nothing = [named for _, named in self._answers(asker, "fay")]
-            for name in self.names:
-                for number, (ask, named) in enumerate(self._answers(asker, name)):
-                    of_nobody = nothing[number] if number < len(nothing) else frozenset()
-                    self._judge_keys(asker, ask, named - of_nobody)
-            for ask in batches(self.stage, self.names, asker):
-                self._ask(asker, ask)
-        return self
-
-    def _answers(self, asker: Asker, name: str) -> Iterator[tuple[Ask, frozenset[Named]]]:
-        """In an order that is the same for everybody: what is asked of one alone comes last."""
-        every = sorted(asks_about(self.stage, name, asker), key=lambda ask: ask.operation == "revert_change")
-        for ask in every:
-            yield ask, frozenset(_named(_read(self._ask(asker, ask))))
-
-    def _ask(self, asker: Asker, ask: Ask) -> httpx2.Response:
-        headers = {**bearer(asker.token), **ask.headers}
-        answer = self.stage.http.request(ask.method, ask.path, params=ask.query, json=ask.body, headers=headers)
-        assert answer.status_code < 500, (asker.name, ask, answer.text)
-        self.statuses[ask.operation, answer.status_code] += 1
-        if ask.operation == "get_preferences" and answer.is_success:
-            self.tiers[answer.headers["cache-status"].partition("detail=")[2]] += 1
-        self._judge(asker, ask, f"{dict(answer.headers)}\n{answer.text}")
-        return answer
-
-    def _judge(self, asker: Asker, ask: Ask, text: str) -> None:
-        for how, id in marks.found(text):
-            mark = self.marks[id]
-            self.told[how] += 1
-            self.seen[asker.name, ask.operation].add((how, id))
-            about = ask.guest in ("", mark.guest)
-            if not about or how not in may_tell(self.verdicts, asker, ask.operation, mark):
-                self.faults.append(f"{asker.name}: {ask.operation} {ask.query} of {ask.guest} tells {how} of {mark}")
-
-    def _judge_keys(self, asker: Asker, ask: Ask, named: frozenset[Named]) -> None:
-        for key, where, said, valued in named:
-            self.told["key"] += 1
-            may = may_name(self.verdicts, asker, ask.operation, ask.guest, key)
-            if may and valued and ask.operation in ("get_preferences", "get_changes"):
-                said_so = [Mark(0, ask.guest, key, layer) for layer in ("now", "press")]
-                may = any(self.verdicts.sees(asker, "see_value", APPLIED, mark) for mark in said_so)
-            if not may:
-                self.faults.append(
-                    f"{asker.name}: {ask.operation} {ask.query} of {ask.guest} names {key} {where} {said}"
-                )
-
-
-type Named = tuple[str, str, str, bool]  # a preference key, where in the answer, what is said there, if with a value
-
-
-def _read(answer: httpx2.Response) -> Any:
-    if not answer.headers["content-type"].startswith("text/event-stream"):
-        return answer.json()
-    lines = (line.partition(": ") for line in answer.text.splitlines())
-    return [json.loads(data) for name, _, data in lines if name == "data"]
-
-
-def _named(told: Any, inside: str = "") -> Iterator[Named]:
-    """Every preference key that an answer names."""
-    if isinstance(told, dict):
-        for name, value in told.items():
-            if name in KEYS:
-                valued = isinstance(value, dict) and value.get("status") != WITHHELD and OF_A_VALUE & value.keys()
-                yield name, inside, json.dumps(value)[:200], bool(valued)
-            yield from _named(value, f"{inside}/{'' if name in KEYS else name}")
-    elif isinstance(told, list):
-        for value in told:
-            yield from _named(value, inside)
-    elif isinstance(told, str) and told in KEYS:
-        yield told, inside, "", False
+# ---- what was found ----
 
 
 def unseen(walk: Walk, askers: Sequence[Asker]) -> list[str]:
@@ -155,7 +61,7 @@ def unseen(walk: Walk, askers: Sequence[Asker]) -> list[str]:
     return missing
 
 
-def sunk(stage: Marked, overheard: sinks.Overheard) -> dict[str, set[str]]:
+def sunk(stage: Marked, overheard: sinks.Overheard, hooks: live.Hooks) -> dict[str, set[str]]:
     """Where else words were found that nobody is told there; every such place, with the ids of what it holds."""
     stage.http.get("/v1/guests/gst_none")
     names, held = sinks.of_redis(stage.grounds)
@@ -168,8 +74,11 @@ def sunk(stage: Marked, overheard: sinks.Overheard) -> dict[str, set[str]]:
         "redis traffic": overheard.text(),
         "tables": rows,
         "files": sinks.of_files(stage.grounds),
+        "webhooks": hooks.text(),
+        "webhooks' log": hooks.log(),
     }
     assert count > 100 and names.count("c:") > 5 and "evalsha" in texts["redis traffic"].lower(), "nothing was kept"
+    assert texts["webhooks"].count("guest.changed") > 5 and texts["webhooks' log"].count("guest.changed") > 5
     assert '"level": "info"' in texts["log"] and "guestprefs_" in texts["metrics"], texts["log"][:500]
     return {where: {id for _, id in marks.found(text)} for where, text in texts.items()}
 
@@ -183,13 +92,29 @@ def test_every_read_of_the_document_is_asked() -> None:
 def scan(
     folder: Path, guests: Sequence[str], few: Collection[str], application: str
 ) -> tuple[Walk, dict[str, set[str]]]:
-    with Marked(folder, guests, application) as stage, sinks.Overheard(stage.grounds.valkey.port) as overheard:
+    with ExitStack() as stack:
+
+        def begin(grounds: Grounds) -> None:
+            begun.append(stack.enter_context(live.Hooks(grounds)))
+
+        begun: list[live.Hooks] = []
+        stage = Marked(folder, guests, application, begin)
+        stack.push(stage)
+        stage.__enter__()
+        overheard = stack.enter_context(sinks.Overheard(stage.grounds.valkey.port))
         before, askers = stage.versions_now(), [one for one in stage.askers() if not few or one.name in few]
         assert len(askers) == len(few) or not few
         walk = Walk(stage, [name for name in guests if name != "fay"]).go(askers)
         assert stage.versions_now() == before, "a request that should have been refused was not"
         assert unseen(walk, askers) == []
-        return walk, sunk(stage, overheard)
+        assert live.keep_copies(walk, askers, folder / "copies") >= 5
+        assert live.tell_live(walk, askers) == []
+        (hooks,) = begun
+        hooks.wait_until_told(stage.ids[live.SPEAKER], stage.versions[live.SPEAKER, "live"][-1])
+        faults, count = hooks.named(stage, walk.names)
+        walk.faults += faults
+        assert count > 100, "webhooks are told of nothing"
+        return walk, sunk(stage, overheard, hooks)
 
 
 def summary(walk: Walk) -> str:
@@ -234,5 +159,9 @@ def test_the_scan_sees_what_is_planted(tmp_path: Path) -> None:
         "staff housekeeping dallas: get_preferences",
         "staff housekeeping dallas: get_changes",
     } <= shown
+    for how in (live.LIVE, live.KEPT):  # an event while the stream was open, a client's file
+        asked = {fault.partition(":")[0] for fault in walk.faults if str(how) in fault}
+        assert "staff housekeeping dallas" in asked, how
+    assert any(f"webhook at tv: is told of {leaky.SHOWN}" in fault for fault in walk.faults)
     told = [fault for fault in walk.faults if "edit_preferences" in fault or "revert_change" in fault]
     assert {fault.partition(":")[0] for fault in told} >= {"guest ana kiosk"}

@@ -45,6 +45,7 @@ class Nemesis:
         self._pause_s = pause_s
         self._chance = random.Random(seed)
         self.done: Counter[str] = Counter()
+        self.stops: list[tuple[float, float]] = []  # from when to when some worker was stopped
         self._frozen: psutil.Process | None = None
 
     @asynccontextmanager
@@ -94,12 +95,15 @@ class Nemesis:
         if worker is None:
             return False
         self._frozen = worker
+        begun_at = time.monotonic()
         try:
             worker.suspend()
             await asyncio.sleep(self._chance.uniform(least_s, most_s))
             worker.resume()
         except psutil.NoSuchProcess:
             return False
+        finally:
+            self.stops.append((begun_at, time.monotonic()))
         self._frozen = None
         return True
 

@@ -6,9 +6,11 @@ Each fault is a function of this module; `tests.cli.launch` serves it.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
@@ -25,9 +27,12 @@ from prefs.cache.read_through import CachedStore
 from prefs.cache.sealing import Seal
 from prefs.cache.shared import SharedTier
 from prefs.ports import Apply, Clock, Committed, Once, Store
+from prefs.services.changes import Stream
+from prefs.services.tellings import Told
 from prefs.settings import Settings
 from prefs.store.sql import SqlStore
 from tests.cache.classic import Classic
+from tests.chaos import stamped
 from tests.cli.launch import launching
 from tests.vaults import vault
 
@@ -127,3 +132,39 @@ def hasty() -> FastAPI:
 def none() -> FastAPI:
     """No fault: what this module builds is the product, and must pass."""
     return _served(_tiered)
+
+
+# ---------------------------------------------------------------- streams
+
+HELD_S = 1.0  # longer than a withdrawal waits for everybody
+
+
+def repeated() -> FastAPI:
+    """A stream tells the last answer once more as it tells of a withdrawal."""
+    tell, last = Stream._told, dict[tuple[int, str], dict[str, Any]]()
+
+    async def tell_again(self: Stream, guest: str, *due: Any) -> Told | None:
+        told = await tell(self, guest, *due)
+        if told is not None and told.data is not None:
+            before = last.get((id(self), guest), {})
+            last[id(self), guest] = told.data
+            if told.kind == "consent_withdrawn":
+                return replace(told, data={**told.data, **before})
+        return told
+
+    Stream._told = tell_again  # type: ignore[method-assign]
+    return stamped.create_app()
+
+
+def held() -> FastAPI:
+    """A stream tells what it read a while ago."""
+    tell = Stream._told
+
+    async def tell_later(self: Stream, *asked: Any) -> Told | None:
+        told = await tell(self, *asked)
+        if told is not None and told.kind == "change":
+            await asyncio.sleep(HELD_S)
+        return told
+
+    Stream._told = tell_later  # type: ignore[method-assign]
+    return stamped.create_app()

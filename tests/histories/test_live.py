@@ -19,6 +19,7 @@ import pytest
 from prefs.bootstrap import SystemClock
 from prefs.cache.loader import LOADS_MAX
 from prefs.cache.local import DELTA_S
+from tests.cli.launch import launching
 from tests.histories.checking import FAULTS, Finding, History
 from tests.histories.herd import Statements, cold_start, stampede
 from tests.histories.nemesis import BLINK, CUT, DROP, EVERY_DEED, EVICT, FREEZE, KILL, RESTART, STOP, Nemesis
@@ -50,7 +51,7 @@ def database_url(postgres_server: PostgresServer, migrated_postgres: str) -> Ite
 
 @pytest.fixture(scope="module")
 def trio(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Trio]:
-    with Trio(tmp_path_factory.mktemp("trio"), database_url) as trio:
+    with Trio(tmp_path_factory.mktemp("trio"), database_url, launching("tests.chaos.stamped:create_app")) as trio:
         yield trio
 
 
@@ -166,13 +167,16 @@ async def test_reads_keep_the_contract_at_length(trio: Trio, tell: Tell) -> None
 
 async def test_what_was_withdrawn_is_told_by_nobody(trio: Trio, accepted: dict[str, datetime], tell: Tell) -> None:
     withdrawals, nemesis = (
-        Withdrawals(trio, guests=8),
+        Withdrawals(trio, guests=8, followed=True),
         Nemesis(trio, [EVICT, CUT, DROP, STOP, FREEZE, BLINK, BLINK], 0.3),
     )
     async with nemesis.at_work():
         tally = await withdrawals.run(seconds=6, enough=300)
-    tell(f"{tally.withdrawn} told {dict(tally.judged)}, {len(tally.accepted)} later")
+    tell(f"{tally.withdrawn} told {dict(tally.judged)}, {len(tally.accepted)} later; {tally.followed}")
     accepted |= tally.accepted
+
+    assert tally.followed.faults(nemesis.stops) == []
+    assert min(tally.followed.shown, tally.followed.cleared) >= 5, tally.followed
 
     assert tally.leaks == []
     assert tally.withdrawn >= 10
@@ -186,11 +190,14 @@ async def test_what_was_withdrawn_is_told_by_nobody(trio: Trio, accepted: dict[s
 async def test_what_was_withdrawn_is_told_by_nobody_in_twenty_thousand_reads(
     trio: Trio, accepted: dict[str, datetime], tell: Tell
 ) -> None:
-    withdrawals, nemesis = Withdrawals(trio, guests=20), Nemesis(trio, DECK, 1.0)
+    withdrawals, nemesis = Withdrawals(trio, guests=20, followed=True), Nemesis(trio, DECK, 1.0)
     async with nemesis.at_work():
         tally = await withdrawals.run(seconds=30, enough=20_000)
-    tell(f"{tally.withdrawn} told {dict(tally.judged)}, {len(tally.accepted)} later")
+    tell(f"{tally.withdrawn} told {dict(tally.judged)}, {len(tally.accepted)} later; {tally.followed}")
     accepted |= tally.accepted
+
+    assert tally.followed.faults(nemesis.stops) == []
+    assert min(tally.followed.shown, tally.followed.cleared) >= 100, tally.followed
 
     assert tally.leaks == []
     assert sum(tally.judged.values()) >= 20_000

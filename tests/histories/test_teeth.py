@@ -96,3 +96,17 @@ async def test_a_withdrawal_that_waits_for_nobody_is_caught(start: Start) -> Non
         while time.monotonic() < over and not withdrawals.tally.leaks:
             await withdrawals.run(A_TURN_S)
     assert withdrawals.tally.leaks
+
+
+@pytest.mark.parametrize(("fault", "found"), [("repeated", "still has it"), ("held", "after it was read")])
+async def test_a_stream_that_tells_what_was_withdrawn_is_caught(
+    start: Start, fault: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it tells of the withdrawal itself, or because an event waited after it was read."""
+    monkeypatch.setattr("tests.histories.followers.LET_GO_S", 3.0)
+    withdrawals = Withdrawals(start(fault), guests=2, followed=True)
+    over = time.monotonic() + PATIENCE_S
+    while time.monotonic() < over and not withdrawals.tally.followed.faults(()):
+        await withdrawals.run(A_TURN_S)
+    faults = withdrawals.tally.followed.faults(())
+    assert any(found in one for one in faults), faults

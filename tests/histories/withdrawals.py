@@ -7,16 +7,20 @@ import itertools
 import random
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import orjson
 
 from tests.histories.client import Answer, Caller, Unanswered, callers, request
+from tests.histories.followers import Followed, Followers
 from tests.histories.trio import WORKERS, Trio
 
 KEY, PURPOSE, SECRET = "food.allergens", "food_safety", "peanut"
 WATCH_S = 0.3  # beyond Delta: what a local copy could still tell, it would tell by then
+SHOWN_TO_ALL = 0.5  # the share of rounds in which streams were told before; in others that may be on its way
 SHOWN_S = 5.0  # by when a granted value must have been seen by all, or the round does not count
 
 
@@ -28,11 +32,14 @@ class Tally:
     judged: Counter[str] = field(default_factory=Counter)  # reads begun after a 200, by tier
     shown: int = 0  # reads before it that told the value: there was something to leak
     leaks: list[str] = field(default_factory=list)
+    followed: Followed = field(default_factory=Followed)
 
 
 class Withdrawals:
-    def __init__(self, trio: Trio, guests: int, seed: int = 3) -> None:
+    def __init__(self, trio: Trio, guests: int, seed: int = 3, followed: bool = False) -> None:
+        """`followed`: streams and a client follow each guest."""
         self.tally = Tally()
+        self._followed = followed
         self._trio = trio
         self._count = guests
         self._chance = random.Random(seed)
@@ -51,11 +58,21 @@ class Withdrawals:
 
     async def _guest(self) -> None:
         async with callers(self._trio.ports, 2 * WORKERS) as readers:
-            guest = ""
             while self._goes_on():
-                if not guest or guest in self.tally.accepted:
-                    guest = await self._new_guest(readers[0])
-                await self._round(guest, readers)
+                guest = await self._new_guest(readers[0])
+                async with self._followers(guest) as followers:
+                    while self._goes_on() and guest not in self.tally.accepted:
+                        await self._round(guest, readers, followers)
+
+    @asynccontextmanager
+    async def _followers(self, guest: str) -> AsyncIterator[Followers | None]:
+        if not self._followed:
+            yield None
+            return
+        followers = Followers(self._trio, guest, SECRET, self._chance.randrange(WORKERS))
+        async with followers.at_work():
+            yield followers
+        self.tally.followed.add(followers)
 
     async def _new_guest(self, caller: Caller) -> str:
         made = await self._insist(caller, "POST", "/v1/guests", self._trio.service_token(), {"display_name": "G"})
@@ -80,12 +97,16 @@ class Withdrawals:
                 pass
             await asyncio.sleep(0.02)
 
-    async def _round(self, guest: str, readers: list[Caller]) -> None:
+    async def _round(self, guest: str, readers: list[Caller], followers: Followers | None) -> None:
         consent, token = f"/v1/guests/{guest}/consents/{PURPOSE}", self._token_of(guest)
+        if followers is not None:
+            followers.allow()
         await self._insist(readers[0], "PUT", consent, token)
         stated = {KEY: [{"code": SECRET + "s"}]}
         await self._insist(readers[0], "PATCH", f"/v1/guests/{guest}/preferences", token, stated)
         await asyncio.gather(*(self._show(guest, caller, n) for n, caller in enumerate(readers[:WORKERS])))
+        if followers is not None and self._chance.random() < SHOWN_TO_ALL:
+            await followers.wait_until_shown()
         try:
             answer = await readers[0].ask(self._chance.randrange(WORKERS), request("DELETE", consent, token))
         except Unanswered:
@@ -96,7 +117,11 @@ class Withdrawals:
         elif answer.status == 200:
             self.tally.withdrawn += 1
             until = time.monotonic() + WATCH_S
+            if followers is not None:
+                followers.forbid()
             await asyncio.gather(*(self._watch(guest, caller, n, until) for n, caller in enumerate(readers)))
+            if followers is not None:
+                await followers.wait_until_let_go()
         else:
             self.tally.unknown += 1
 

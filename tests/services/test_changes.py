@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from prefs.services.answers import Answer
+from prefs.services.changes import Stream
 from prefs.services.tellings import HEARTBEAT_S
 from tests.services.house import DALLAS, OPERATOR, SERVICE, WARMTH, House, device, guest, staff
 from tests.services.streaming import ALLERGENS, PEANUTS, QUIET, Streams, a_stay, data
@@ -222,3 +224,32 @@ async def test_a_large_property_comes_in_several_pages(
 
     assert [page["complete"] for page in pages] == [False, False, True]
     assert sorted(item["guest"] for page in pages for item in page["items"]) == guests
+
+
+async def test_each_is_told_before_the_next_is_read(
+    house: House, streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waited for another guest could be withdrawn meanwhile, and would be told all the same."""
+    guests = [await house.guest(name) for name in ("Ana", "Bo")]
+    for one in guests:
+        await house.stay(one)
+    read, reads = Stream._read, list[str]()
+
+    async def noted(self: Stream, guest: str, version: int = 0) -> Answer:
+        reads.append(guest)
+        return await read(self, guest, version)
+
+    async with streams.open(SERVICE, property="dallas") as reader:
+        await reader.next()
+        before = reader.place
+        monkeypatch.setattr(Stream, "_read", noted)
+        for one in guests:
+            await house.state(one, {WARMTH: 19})
+        first = data(await reader.next())
+        assert reads == [first["guest"]]
+        second = data(await reader.next())
+        assert reader.place == before, "who is cut now is told both again"
+        where, place = await reader.beat()
+
+    assert [first["guest"], second["guest"]] == reads == guests
+    assert where == "here" and place != before

@@ -13,7 +13,8 @@ from prefs.core.changes import Cursor
 from prefs.core.erasure import Tombstone
 from prefs.core.errors import InvalidEdit, NotAllowed, NotFound, Unauthenticated
 from prefs.feed.tail import QUEUE_MAX
-from prefs.services.changes import REPLAY_MAX
+from prefs.services.answers import Answer
+from prefs.services.changes import REPLAY_MAX, Stream
 from prefs.services.tellings import FEED_KEPT, differences, read_place, remember, write_place
 from tests.services.house import SERVICE, WARMTH, House, StandingClock, device, guest, staff
 from tests.services.streaming import PEANUTS, QUIET, Streams, data, digest
@@ -105,6 +106,49 @@ async def test_an_erased_guest_is_told_as_erased_also_later(house: House, stream
     for caller, asked in ((guest(ana), {"guest": ana}), (staff("food", "paris"), {"guest": ana})):
         with pytest.raises(NotFound):
             await streams.changes.open(caller, **asked, place=place if caller.role is Role.STAFF else None)
+
+
+async def test_what_begins_anew_is_read_anew(house: House, streams: Streams) -> None:
+    """Looking back takes a while, in which what was read to see whether the guest is there may be withdrawn."""
+    ana = await house.guest()
+    await house.state(ana, {WARMTH: 21})
+    place = write_place(Cursor(position=10**6), house.clock.now())
+
+    async with streams.open(guest(ana), guest=ana, place=place) as reader:
+        await house.state(ana, {WARMTH: 19})
+        await reader.next()
+        snapshot = data(await reader.next())
+
+    assert reader.said == ["resync", "snapshot"]
+    assert snapshot["items"][0]["preferences"][WARMTH]["value"] == 19
+
+
+async def test_who_is_erased_while_a_change_is_read_is_told_as_erased_and_once(
+    house: House, streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as gone, which is said of guests who left."""
+    ana, bo = await house.guest("Ana"), await house.guest("Bo")
+    for one in (ana, bo):
+        await house.stay(one)
+    read = Stream._read
+
+    async def overtaken(self: Stream, of: str, version: int = 0) -> Answer:
+        if of == ana:
+            await house.store.erase(ana, Tombstone(digest(ana), house.clock.now(), "rct_1"))
+        return await read(self, of, version)
+
+    async with streams.open(guest(ana), guest=ana) as own, streams.open(staff(), property="dallas") as desk:
+        await own.next()
+        await desk.next()
+        monkeypatch.setattr(Stream, "_read", overtaken)
+        await house.state(ana, {WARMTH: 21})
+        told = [await own.next(), await desk.next()]
+        await house.state(bo, {QUIET: True})
+        after = data(await desk.next())
+        assert await own.next() is None
+
+    assert [(one.kind, one.data) for one in told if one] == [("erased", {"guest": ana})] * 2
+    assert after["guest"] == bo
 
 
 # ---------------------------------------------------------------- who may, and how it ends
