@@ -2,8 +2,9 @@
 opens, and a client with a file of its own. Each is cut and comes back whatever is done to the workers.
 
 What a stream may tell is judged by the stamps of the server: nothing whose reading began after a withdrawal was
-acknowledged, and nothing that began to be sent after it, unless the worker was stopped in between. What was sent before
-may arrive later: it is followed by what takes it back.
+acknowledged, and next to nothing that began to be sent after it: only where the worker was stopped in between, or
+reading and putting on record took longer than a withdrawal waits. What was sent before may arrive later: it is followed
+by what takes it back.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 import httpx2
 from guestprefs_client import AsyncGuestPrefs, GuestPrefsError, SQLiteStore
 
+from prefs.cache.local import DELTA_S
 from prefs.core.callers import ALL_GUESTS, Role
 from tests.chaos.stream import StreamReader
 from tests.histories.trio import WORKERS, Trio
@@ -29,6 +31,7 @@ SURFACE = "food"
 SHOWN_S = 5.0  # by when they must have been told what was granted, or the round shows nothing of them
 LET_GO_S = 30.0  # by when a client must have let go, which a dead worker holds up
 AGAIN_S = 0.05
+SLOW_MIN = 2  # readings that may be slow, however few there are; else one of a hundred
 
 type Span = tuple[float, float]
 
@@ -157,10 +160,12 @@ class Followed:
                     self.sent_after.append((followers.guest, read_at, sent_at))
 
     def faults(self, stops: Sequence[Span]) -> list[str]:
-        """`stops`: when some worker was stopped, which may be between reading and sending."""
+        """`stops`: when some worker was stopped, which may be between reading and sending. Beside them a few readings
+        may last longer than a withdrawal waits for everybody, as a read may that is answered late."""
         late = [
-            f"{guest}: sent {sent_at - read_at:.3f} s after it was read, when it was withdrawn"
+            (f"{guest}: sent {sent_at - read_at:.3f} s after it was read, when it was withdrawn", sent_at - read_at)
             for guest, read_at, sent_at in self.sent_after
             if not any(begun < sent_at and read_at < ended for begun, ended in stops)
         ]
-        return [*self.read_after, *late, *self.kept]
+        few = len(late) <= max(SLOW_MIN, self.told // 100)
+        return [*self.read_after, *(said for said, took_s in late if took_s <= DELTA_S or not few), *self.kept]
