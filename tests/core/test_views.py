@@ -205,7 +205,8 @@ def test_an_observation_is_not_even_told_of_at_another_property() -> None:
 
 
 def test_a_key_asked_for_is_there_though_nothing_is_known() -> None:
-    resolved = resolve(STANDARD, document(), facts(), keys=["room.view", "access.bathroom"], sight=usual("front_desk"))
+    about = document(consents=ALL_PURPOSES)
+    resolved = resolve(STANDARD, about, facts(), keys=["room.view", "access.bathroom"], sight=usual("front_desk"))
 
     found = render(STANDARD, resolved, usual("front_desk"), ENGLISH)
 

@@ -39,6 +39,7 @@ TURNS_MAX = 15
 HERD = 500
 type Tell = Callable[[object], None]
 COLD_RATE = 300
+LOOKS = 2  # of each process beside its loads: who was erased lately, and what webhooks are owed
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +254,7 @@ async def test_a_herd_costs_a_statement_a_process(trio: Trio, postgres_server: P
 @pytest.mark.alone
 async def test_a_redis_that_comes_back_empty_does_not_flood_the_database(trio: Trio, tell: Tell) -> None:
     guests = await asyncio.to_thread(trio.make_guests, 200)
-    trio.make_late((1.0, 0.03))  # so that reads of the database overlap at all
+    trio.make_late((1.0, 0.1))  # so that reads of the database overlap: without bounds some twenty would
     for proxy in trio.proxies:
         proxy.most_busy = 0
     statuses = await cold_start(trio, guests, COLD_RATE, seconds=6)
@@ -261,7 +262,7 @@ async def test_a_redis_that_comes_back_empty_does_not_flood_the_database(trio: T
 
     assert statuses[200] >= 0.999 * statuses.total()
     assert statuses.total() == 6 * COLD_RATE
-    assert max(proxy.most_busy for proxy in trio.proxies) <= LOADS_MAX
+    assert max(proxy.most_busy for proxy in trio.proxies) <= LOADS_MAX + LOOKS
     assert max(proxy.most_busy for proxy in trio.proxies) >= 2
 
 
