@@ -8,7 +8,6 @@ says so.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx2
-import psutil
 import pytest
 import redis
 from sqlalchemy import text
@@ -30,6 +28,7 @@ from tests.chaos import holding
 from tests.chaos.copies import CarelessStore
 from tests.chaos.followers import NETWORKS, Followers
 from tests.chaos.grounds import KEY, PROPERTY, Grounds
+from tests.chaos.memory import memory
 from tests.cli.launch import launching
 from tests.cli.served import bearer
 from tests.servers import run_anywhere
@@ -39,9 +38,7 @@ TURNS_S = 240.0  # by when so much traffic should have been; erasure itself has 
 LOUD = {"LOG_LEVEL": "info", **NETWORKS}
 ENOUGH = 8  # of ten guests, on a machine that may do other things beside; of two, none may be erased at once
 HELD_S = 20.0  # by then each process has looked three times for what it remembers of the erased
-CHUNK = 2**24
 NOBODY_BYTES = 64  # version, nonce, tag, and next to nothing inside
-_WRITABLE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) rw")
 
 
 def planted(application: str) -> tuple[str, ...]:
@@ -136,27 +133,6 @@ def shared(url: str, ids: list[str]) -> list[str]:
     with redis.Redis.from_url(url) as server:
         about = [key for key in server.scan_iter(_type="STRING") if any(one.encode() in key for one in ids)]
         return [key.decode() for key in about if len(server.get(key) or b"") > NOBODY_BYTES]
-
-
-def memory(process: psutil.Process, needles: list[str]) -> list[str]:
-    """Which needles a process holds in memory it can write."""
-    wanted, found = [needle.encode() for needle in needles], set[bytes]()
-    maps = Path(f"/proc/{process.pid}/maps").read_text(encoding="ascii", errors="replace").splitlines()
-    with Path(f"/proc/{process.pid}/mem").open("rb", buffering=0) as file:
-        for line in maps:
-            if not (area := _WRITABLE.match(line)):
-                continue
-            at, end = (int(edge, 16) for edge in area.groups())
-            while at < end:
-                size = min(CHUNK, end - at)
-                try:
-                    file.seek(at)
-                    held = file.read(size)
-                except OSError:
-                    break  # gone, or not to be read
-                found |= {needle for needle in wanted if needle in held}
-                at += size
-    return sorted(needle.decode() for needle in found)
 
 
 class Used(Protocol):

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from tests.chaos.grounds import Grounds
-from tests.chaos.test_erasure_everywhere import Guest, memory, traffic, wait_for
+from tests.chaos.memory import memory
+from tests.chaos.test_erasure_everywhere import Guest, traffic, wait_for
 from tests.cli.served import bearer
 
 WIPING = {"GUESTPREFS_WIPE_FREED": "true"}

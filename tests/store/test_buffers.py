@@ -16,7 +16,7 @@ import uvloop
 
 from api.cli import wiping
 from prefs.store import buffers
-from tests.chaos.test_erasure_everywhere import memory
+from tests.chaos.memory import memory
 
 FAR = buffers.LOOP_BYTES - 10_000  # what is shorter than this leaves it where it is
 CHILD = "import sys; from tests.store import test_buffers; test_buffers.read_and_wait(sys.argv[1], overwrite={})"
@@ -46,6 +46,7 @@ def found_after_reading(folder: Path, *, overwrite: bool) -> list[bool]:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path := str(folder / "words"))
         server.listen()
+        server.settimeout(30)
         child = subprocess.Popen(
             [sys.executable, "-c", CHILD.format(overwrite), path],
             env={**os.environ, **wiping.environment(os.environ), "PYTHONPATH": os.getcwd()},
