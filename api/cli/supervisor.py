@@ -197,7 +197,7 @@ def _give_up_on_stalled(after_s: float) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_S
     while hasattr(socket, "TCP_USER_TIMEOUT") and time.monotonic() < deadline:
         if (listening := _listening()) is not None:
-            with listening:
+            with listening, contextlib.suppress(OSError):  # a sandbox may forbid it: the application has patience too
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(after_s * 1000))
             return
         time.sleep(LISTENING_POLL_S)
