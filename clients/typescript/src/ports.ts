@@ -13,7 +13,7 @@ export interface Chance {
   key(): string;
 }
 
-/** One thing remembered. `guest` is plain so that all of a guest can be found and erased. */
+/** One thing remembered. By `guest` all of a guest can be found and erased. */
 export interface StoreRecord {
   readonly kind: string;
   readonly account: string;
@@ -32,12 +32,31 @@ export interface Store {
   readonly sharedAs?: string | undefined;
   put(record: StoreRecord): Promise<void>;
   get(kind: string, account: string, guest: string, name: string): Promise<string | undefined>;
-  /** In the order in which they were first put. */
+  /**
+   * In the order in which they were first put. One that can be read no more comes without data, under names that `drop`
+   * and `put` take for its own.
+   */
   listed(kind: string, account: string, guest?: string): Promise<readonly StoreRecord[]>;
   drop(kind: string, account: string, guest?: string, name?: string): Promise<void>;
   /** Erase everything of a guest (of everybody, when none is named), under whatever account. */
   wipe(guest?: string): Promise<void>;
+  /** Every record there is, of whomever, in the order in which they were first put. */
+  all(): readonly StoreRecord[] | Promise<readonly StoreRecord[]>;
   close(): Promise<void>;
+}
+
+/**
+ * Encrypts what a store keeps. `AesSeal` is one for whatever has WebCrypto; elsewhere (React Native) bring your own.
+ *
+ * A promise that is rejected says that the seal cannot be used now (a keychain that is locked).
+ */
+export interface Seal {
+  /** Encrypt, so that it opens for nothing but the same `place`. */
+  encrypt(text: string, place: string): Promise<string>;
+  /** Undefined for what was encrypted with another key or for another place, or tampered with. */
+  decrypt(sealed: string, place: string): Promise<string | undefined>;
+  /** The same for the same word, and nothing that leads back to it without the key: an HMAC. */
+  digest(word: string): Promise<string>;
 }
 
 /** One thing at a time for everybody who knows the name: the calls of a client, or all tabs of an origin. */

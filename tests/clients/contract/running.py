@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import secrets
+import sqlite3
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,8 @@ from tests.clients.contract.faulty import FaultyServer
 
 CASES = Path(__file__).with_name("cases.json")
 TOLERANCE = 1e-6
+# Whom every adapter's client says that it speaks for.
+ACCOUNT = "a-guest"
 
 
 def cases() -> list[dict[str, Any]]:
@@ -46,11 +52,18 @@ class Adapter:
 
 
 class Run:
-    """One case. Names of guests in it stand for ids that the server makes up."""
+    """One case. Names of guests in it stand for ids that the server makes up.
 
-    def __init__(self, case: Mapping[str, Any], adapter: Adapter, server: FaultyServer, folder: Path) -> None:
+    `sealed` keeps what the client keeps under a seal, and says at the end what of the case can be read in its files.
+    """
+
+    def __init__(
+        self, case: Mapping[str, Any], adapter: Adapter, server: FaultyServer, folder: Path, *, sealed: bool = False
+    ) -> None:
         self.case, self.adapter, self.server, self.folder = case, adapter, server, folder
         self.guests: dict[str, str] = {}
+        self.gone: set[str] = set()
+        self.secret = {"secret": secrets.token_hex(32)} if sealed else {}
 
     def run(self) -> None:
         for guest, preferences in self.case.get("guests", {"ana": {"room.quiet": True}}).items():
@@ -59,12 +72,22 @@ class Run:
         self._open()
         for number, step in enumerate(self.case["steps"], 1):
             self._step(step, f"{self.case['name']}, step {number} {json.dumps(step)}")
+            if self.secret:
+                assert self._legible() == [], f"{self.case['name']}, after step {number}"
         self.adapter.do({"do": "close"})
+
+    def _legible(self) -> list[str]:
+        """Words of the case that can be read in the files: guests, accounts, keys, values, names of members."""
+        text = json.dumps(self.case)
+        keys = re.findall(r'"([a-z_]+(?:\.[a-z_]+)+)"', text)
+        words = [*self.guests.values(), *keys, *values_in(self.case), ACCOUNT, "preferences", "patch"]
+        held = b"".join(path.read_bytes() for path in self.folder.iterdir())
+        return [word for word in words if word.encode() in held]
 
     def _open(self) -> None:
         store = str(self.folder / "store.db")
         options = self.case.get("client", {})
-        self.adapter.do({"do": "open", "url": self.server.url, "store": store, "options": options})
+        self.adapter.do({"do": "open", "url": self.server.url, "store": store, "options": options, **self.secret})
 
     def _step(self, step: Mapping[str, Any], where: str) -> None:
         match step:
@@ -98,10 +121,18 @@ class Run:
             case {"no_trace_of": guest}:
                 traces = [p.name for p in self.folder.iterdir() if self.guests[guest].encode() in p.read_bytes()]
                 assert traces == [], where
+                self.gone.add(guest)
+                assert not self.secret or self._sealed_guests() <= len(self.guests.keys() - self.gone), where
             case {"do": _}:
                 self._call(step, where)
             case _:
                 raise AssertionError(f"no such step: {where}")
+
+    def _sealed_guests(self) -> int:
+        """How many guests something is kept of. Nobody without the key knows who they are."""
+        with closing(sqlite3.connect(self.folder / "store.db")) as kept:
+            (count,) = kept.execute("SELECT count(DISTINCT guest) FROM records WHERE kind != 'seal'").fetchone()
+        return int(count)
 
     def _with_ids(self, action: Mapping[str, Any]) -> dict[str, Any]:
         return {**action, "then": {self.guests[guest]: patch for guest, patch in action.get("then", {}).items()}}
@@ -146,6 +177,15 @@ class Run:
                 return False
         body = "body" not in want or one.json == want["body"]
         return body and one.method == want["method"] and one.path.endswith(want.get("path", ""))
+
+
+def values_in(said: Any) -> list[str]:
+    """The texts that patches of a case set."""
+    if isinstance(said, dict):
+        patches = [*said.get("patch", {}).values(), *said.get("elsewhere", {}).values()]
+        own = [one for one in patches if isinstance(one, str)]
+        return own + [text for one in said.values() for text in values_in(one)]
+    return [text for one in said for text in values_in(one)] if isinstance(said, list) else []
 
 
 def part_of(expected: Any, got: Any) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cryptography.fernet import Fernet
 from guestprefs_client import (
     AsyncGuestPrefs,
     GuestPrefs,
@@ -105,8 +107,9 @@ class Driver:
             return asyncio.ensure_future(self.do(order))
         return asyncio.ensure_future(asyncio.to_thread(lambda: asyncio.run(self.do(order))))
 
-    def _open(self, url: str, store: str, options: Mapping[str, Any]) -> None:
+    def _open(self, url: str, store: str, options: Mapping[str, Any], secret: str | None = None) -> None:
         given = dict(options)
+        seal = Fernet(base64.urlsafe_b64encode(bytes.fromhex(secret))) if secret else None
         tokens = iter(given.pop("tokens", ["a-token"]))
         last = [next(tokens)]
 
@@ -116,7 +119,7 @@ class Driver:
 
         timeouts = Timeouts(**given.pop("timeouts", {"connect": 2, "total": 5}))
         retries = Retries(**given.pop("retries", {}))
-        more = {"store": SQLiteStore(store), "timeouts": timeouts, "retries": retries, "account": "a-guest"}
+        more = {"store": SQLiteStore(store, seal=seal), "timeouts": timeouts, "retries": retries, "account": "a-guest"}
         self.client = self.kind(url, token, clock=self.clock, chance=self.chance, **more, **given)
         self.client.on_status(lambda status: self.statuses.append(status.value))
 

@@ -6,6 +6,7 @@ import copy
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,46 @@ ROOT = Path(__file__).resolve().parents[3]
 CASES = cases()
 
 
-@pytest.fixture(scope="module", params=["sync", "async"])
-def adapter(request: pytest.FixtureRequest) -> Iterator[Adapter]:
+@contextmanager
+def adapter_of(kind: str) -> Iterator[Adapter]:
     places = os.pathsep.join([str(ROOT), str(ROOT / "clients" / "python" / "src")])
-    command = [sys.executable, "-W", "error", "-m", "tests.clients.python.adapter", request.param]
+    command = [sys.executable, "-W", "error", "-m", "tests.clients.python.adapter", kind]
     adapter = Adapter(command, {**os.environ, "PYTHONPATH": places})
     yield adapter
     adapter.close()
+
+
+@pytest.fixture(scope="module", params=["sync", "async"])
+def adapter(request: pytest.FixtureRequest) -> Iterator[Adapter]:
+    with adapter_of(request.param) as adapter:
+        yield adapter
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[Adapter]:
+    """Of one kind: both have the same stores."""
+    with adapter_of("sync") as adapter:
+        yield adapter
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_the_contract_is_kept(case: dict[str, Any], adapter: Adapter, tmp_path: Path) -> None:
     with FaultyServer() as server:
         Run(case, adapter, server, tmp_path).run()
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_the_contract_is_kept_under_a_seal(case: dict[str, Any], plain: Adapter, tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        Run(case, plain, server, tmp_path, sealed=True).run()
+
+
+def test_what_is_kept_without_a_seal_is_found_to_be_legible(plain: Adapter, tmp_path: Path) -> None:
+    with FaultyServer() as server, pytest.raises(AssertionError):
+        run = Run(CASES[0], plain, server, tmp_path, sealed=True)
+        run.secret = {"secret": ""}
+        run.run()
+    plain.do({"do": "close"})
 
 
 def named(name: str) -> dict[str, Any]:

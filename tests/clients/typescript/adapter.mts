@@ -2,7 +2,15 @@
 
 import { createInterface } from "node:readline";
 
-import { GuestPrefs, GuestPrefsError, ProblemError, type Edit, type Preferences } from "../../../clients/typescript/src/index.ts";
+import {
+  AesSeal,
+  GuestPrefs,
+  GuestPrefsError,
+  ProblemError,
+  SealedStore,
+  type Edit,
+  type Preferences,
+} from "../../../clients/typescript/src/index.ts";
 import { SQLiteStore } from "../../../clients/typescript/src/stores/sqlite.ts";
 import { MiddleChance, MovedClock } from "./surroundings.mts";
 
@@ -84,11 +92,13 @@ class Driver {
     }
   }
 
-  #open({ url, store, options }: Order): void {
+  #open({ url, store, options, secret }: Order): void {
+    const file = new SQLiteStore(store);
+    const kept = secret ? new SealedStore(file, AesSeal.of(Buffer.from(secret, "hex"))) : file;
     const { tokens = ["a-token"], ...given } = options;
     const left: string[] = [...tokens];
     const token = () => (left.length > 1 ? left.shift() : left[0]);
-    const ports = { clock: this.#clock, chance: this.#chance, store: new SQLiteStore(store), account: "a-guest" };
+    const ports = { clock: this.#clock, chance: this.#chance, store: kept, account: "a-guest" };
     this.#client = new GuestPrefs(url, { token, ...ports, ...given });
     this.#client.onStatus((status) => this.#statuses.push(status));
   }

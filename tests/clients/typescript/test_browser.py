@@ -14,14 +14,16 @@ import pytest
 from guestprefs_client import GuestPrefs
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Route
 
-from tests.browsers import chromium
+from tests.browsers import chromium, profile
 from tests.clients.place import Place, running
 
 LIGHT, QUIET, WARMTH = "lighting.brightness", "room.quiet", "climate.temperature.occupied"
 
-OPENED = """async ([url, token]) => {
-  const { GuestPrefs, IndexedDBStore } = await import("/index.js");
-  window.client = new GuestPrefs(url, { token, outbox: true, store: new IndexedDBStore(), retries: { tries: 1 } });
+OPENED = """async ([url, token, sealed]) => {
+  const { AesSeal, GuestPrefs, IndexedDBStore, SealedStore } = await import("/index.js");
+  const file = new IndexedDBStore();
+  const store = sealed ? new SealedStore(file, AesSeal.kept()) : file;
+  window.client = new GuestPrefs(url, { token, outbox: true, store, retries: { tries: 1 } });
 }"""
 GOT = """async (guest) => {
   const { meta, ...known } = await client.get(guest);
@@ -90,8 +92,8 @@ def browser(place: Place) -> Iterator[Browser]:
 class Device:
     """A browser with nothing in it yet; what it asked of the service is kept."""
 
-    def __init__(self, context: BrowserContext, home: str, place: Place) -> None:
-        self.context, self.home, self.place = context, home, place
+    def __init__(self, context: BrowserContext, home: str, place: Place, *, sealed: bool = False) -> None:
+        self.context, self.home, self.place, self.sealed = context, home, place, sealed
         self.guest = place.new_guest()
         self.asked: list[Request] = []
         self.faults: list[str] = []
@@ -109,7 +111,7 @@ class Device:
         return page
 
     def open(self, page: Page) -> None:
-        page.evaluate(OPENED, [self.place.url, self.place.guest_token(self.guest)])
+        page.evaluate(OPENED, [self.place.url, self.place.guest_token(self.guest), self.sealed])
 
     @contextmanager
     def cut_off(self) -> Iterator[None]:
@@ -196,3 +198,50 @@ def test_tabs_share_one_outbox_and_each_edit_is_sent_once(device: Device) -> Non
     assert tabs[1].evaluate(GOT, device.guest)["preferences"][LIGHT]["value"] == 6
     with GuestPrefs(device.place.url, device.place.guest_token(device.guest)) as client:
         assert len([one for one in client.history(device.guest) if one.action == "edit"]) == waiting
+
+
+EDITED = "([guest, brightness]) => client.edit(guest, { 'lighting.brightness': brightness })"
+WAITING = "async () => (await client.waiting()).map((one) => one.patch)"
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
+def test_what_can_be_read_in_the_files_of_a_browser(
+    sealed: bool, browser: Browser, home: str, place: Place, tmp_path: Path
+) -> None:
+    """Without a seal all of it, so what looks for it finds it; under one nothing, and a browser that is started again
+    goes on with what waits."""
+    with profile(browser, tmp_path) as context:
+        device = Device(context, home, place, sealed=sealed)
+        device.elsewhere({WARMTH: 20})
+        page = device.tab()
+        assert page.evaluate(GOT, device.guest)["version"] == 2
+        with device.cut_off():
+            assert page.evaluate(EDITED, [device.guest, 30])["queued"]
+    kept = [file for file in tmp_path.rglob("*") if "IndexedDB" in file.parts and file.is_file()]
+    held = b"".join(file.read_bytes() for file in kept)
+    words = [device.guest, LIGHT, WARMTH, "preferences", "takenAt"]
+    assert [word for word in words if word.encode() in held] == ([] if sealed else words)
+    with profile(browser, tmp_path) as context:
+        device.context = context
+        page = device.tab()
+        assert page.evaluate(WAITING) == [{LIGHT: 30}]
+        assert page.evaluate("async () => (await client.flush()).waiting") == 0
+
+
+def test_tabs_share_what_is_sealed_with_one_key(browser: Browser, home: str, place: Place) -> None:
+    context = browser.new_context()
+    device = Device(context, home, place, sealed=True)
+    tabs = [device.tab(), device.tab()]
+    with device.cut_off():
+        for tab in tabs:  # both make a key, and one of them stands
+            tab.evaluate("() => { window.asked = client.waiting(); }")
+        for tab in tabs:
+            tab.evaluate("() => asked")
+        tabs[0].evaluate(EDITED, [device.guest, 30])
+        assert [tab.evaluate(WAITING) for tab in tabs] == [[{LIGHT: 30}]] * 2
+        assert device.guest not in tabs[0].evaluate(RECORDS)
+        tabs[0].evaluate("() => client.wipe()")
+        tabs[1].evaluate(EDITED, [device.guest, 40])
+        assert [tab.evaluate(WAITING) for tab in tabs] == [[{LIGHT: 40}]] * 2
+    context.close()
+    assert device.faults == []

@@ -26,3 +26,9 @@ def adapter() -> Iterator[Adapter]:
 def test_the_contract_is_kept(case: dict[str, Any], adapter: Adapter, tmp_path: Path) -> None:
     with FaultyServer() as server:
         Run(case, adapter, server, tmp_path).run()
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_the_contract_is_kept_under_a_seal(case: dict[str, Any], adapter: Adapter, tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        Run(case, adapter, server, tmp_path, sealed=True).run()

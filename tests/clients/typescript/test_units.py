@@ -42,7 +42,8 @@ PLANTED = [
     ("core/outbox.ts", "!entry.tried && !other.tried &&", ""),
     ("core/outbox.ts", "if (entry.ownVersions.includes(conflict.version)) continue;", ""),
     ("core/outbox.ts", "entry.edits > 1 && named.size", "named.size"),
-    ("core/memory.ts", "if (wipes !== this.wipes) return;", ""),
+    ("core/memory.ts", "this.wipes += 1;", ""),
+    ("core/memory.ts", "if (wipes === this.wipes) return;", "return;"),
     ("core/writing.ts", "if (!behind.some((one) => one.id === entry.id)) return;", ""),
     ("core/preferences.ts", 'if (scope !== "profile") continue;', ""),
     ("core/upstream.ts", 'if (this.place) headers["last-event-id"] = this.place;', ""),
@@ -54,6 +55,17 @@ PLANTED = [
     ("core/events.ts", r'text.replace(/\r\n/g, "\n")', "text"),
     ("core/answers.ts", '"sub", ', ""),
     ("stores/text.ts", "const mine = this.#written.then(write, write);", "const mine = Promise.resolve();"),
+    ("stores/aes.ts", ", additionalData: bytesOf(place)", ""),
+    ("stores/words.ts", "if (said.startsWith(MARK_OF_WORDS)) return said;", "return said;"),
+    ("stores/words.ts", "if (said.startsWith(MARK_OF_WORDS)) return said;", ""),
+    ("stores/sealed.ts", "const mine = this.#turn.then(task);", "const mine = task();"),
+    (
+        "stores/sealed.ts",
+        "for (const guest of new Set(plain.map((one) => one.guest))) await this.#store.wipe(guest);",
+        "",
+    ),
+    ("stores/sealed.ts", "&& !ours.some((one) => one !== undefined)", "&& false"),
+    ("core/memory.ts", "if (!lost.length) return records;", "return records;"),
     ("surroundings.ts", "const mine = before.then(task, task);", "const mine = task();"),
 ]
 

@@ -24,6 +24,7 @@ from guestprefs_client.errors import (
     Unavailable,
     Unreachable,
     VersionMoved,
+    WrongSeal,
 )
 from guestprefs_client.stores import MemoryStore, SQLiteStore
 from guestprefs_client.sync import GuestPrefs
@@ -60,4 +61,5 @@ __all__ = [
     "Unavailable",
     "Unreachable",
     "VersionMoved",
+    "WrongSeal",
 ]

@@ -4,6 +4,7 @@ GuestPrefsError
 ├── Unreachable                  no whole answer came; with an idempotency key the same call may be made again
 │   └── TimedOut                 the answer did not come in time
 ├── NothingKnown                 off line, and nothing about this is remembered
+├── WrongSeal                    what is kept was sealed with another key; the error says what to do
 ├── AnswerNotUnderstood          an answer that is not of this API: another server, a proxy's page
 └── ProblemError                 the server refused or failed, and said why in a problem document
     ├── BadRequest               the request as HTTP: 400, 405, 408, 413, 415
@@ -50,6 +51,9 @@ class TimedOut(Unreachable): ...
 
 
 class NothingKnown(GuestPrefsError): ...
+
+
+class WrongSeal(GuestPrefsError): ...
 
 
 class AnswerNotUnderstood(GuestPrefsError):

@@ -25,7 +25,7 @@ class Chance(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One thing remembered. `guest` is plain so that all of a guest can be found and erased."""
+    """One thing remembered. By `guest` all of a guest can be found and erased."""
 
     kind: str
     account: str
@@ -48,7 +48,8 @@ class Store(Protocol):
     def put(self, record: Record) -> None: ...
     def get(self, kind: str, account: str, guest: str, name: str) -> bytes | None: ...
     def listed(self, kind: str, account: str, guest: str | None = None) -> Sequence[Record]:
-        """In the order in which they were first put."""
+        """In the order in which they were first put. One that can be read no more comes without data, under names that
+        `drop` and `put` take for its own."""
         ...
 
     def drop(self, kind: str, account: str, guest: str | None = None, name: str | None = None) -> None: ...
@@ -61,7 +62,10 @@ class Store(Protocol):
 
 
 class Seal(Protocol):
-    """Encrypts what a store keeps; `cryptography.fernet.Fernet` is one."""
+    """Encrypts what a store keeps, so that what was tampered with does not open; `cryptography.fernet.Fernet` is one.
+
+    `decrypt` raises for what it cannot open, and OSError when it cannot say now (a keychain that is locked).
+    """
 
     def encrypt(self, data: bytes) -> bytes: ...
     def decrypt(self, token: bytes) -> bytes: ...

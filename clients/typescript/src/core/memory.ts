@@ -1,12 +1,13 @@
 /** What is remembered, in the store's records: answers, waiting edits, given-up edits, and versions seen. */
 
-import type { Store } from "../ports.ts";
+import type { Store, StoreRecord } from "../ports.ts";
 import type { Kept } from "./kept.ts";
 import { merged, takes, type DeadLetter, type Entry } from "./outbox.ts";
 import { isLasting, nameOf, type Question } from "./questions.ts";
 
 const [ANSWER, EDIT, DEAD, SEEN] = ["answer", "edit", "dead", "seen"] as const;
 const ONE = "version";
+const UNREADABLE = "UNREADABLE";
 // After this long an answer is nobody's last known state any more.
 const ANSWER_LASTS_S = 30 * 86_400;
 
@@ -42,6 +43,14 @@ export class Memory {
     if (wipes !== this.wipes) return;
     if (isLasting(asked)) await this.#put(ANSWER, asked.guest, nameOf(asked, this.language), kept);
     await this.saw(asked.guest, kept.version);
+    if (wipes === this.wipes) return;
+    await this.forgetAnswer(asked); // wiped before all of it was written: it is taken back
+    await this.#forgetVersion(asked.guest);
+  }
+
+  async #forgetVersion(guest: string): Promise<void> {
+    this.#mine.delete(guest);
+    await this.store.drop(SEEN, this.account, guest, ONE);
   }
 
   async forgetAnswer(asked: Question): Promise<void> {
@@ -78,9 +87,7 @@ export class Memory {
   /** The version that an edit made, unless its guest was wiped since it was sent. */
   async made(edit: UnderWay, version: number): Promise<void> {
     if (!edit.wiped) await this.saw(edit.guest, version);
-    if (!edit.wiped) return;
-    this.#mine.delete(edit.guest); // wiped before all of it was written
-    await this.store.drop(SEEN, this.account, edit.guest, ONE);
+    if (edit.wiped) await this.#forgetVersion(edit.guest); // wiped before all of it was written
   }
 
   /** The version that the server itself says is its newest, even if it was further before it was restored. */
@@ -90,7 +97,7 @@ export class Memory {
   }
 
   async waiting(guest?: string): Promise<Entry[]> {
-    const records = await this.store.listed(EDIT, this.account, guest);
+    const records = await this.#legible(EDIT, guest);
     return records.map((record) => JSON.parse(record.data) as Entry);
   }
 
@@ -116,7 +123,7 @@ export class Memory {
   }
 
   async givenUp(guest?: string): Promise<DeadLetter[]> {
-    const records = await this.store.listed(DEAD, this.account, guest);
+    const records = await this.#legible(DEAD, guest);
     return records.map((record) => JSON.parse(record.data) as DeadLetter);
   }
 
@@ -136,6 +143,22 @@ export class Memory {
     const known = this.#highest.get(this.account) ?? new Map<string, number>();
     this.#highest.set(this.account, known);
     return known;
+  }
+
+  /**
+   * What can be read. Of an edit that cannot be any more (its store was damaged, or tampered with) it is written down that
+   * it was given up: it neither vanishes unsaid nor holds up the others.
+   */
+  async #legible(kind: string, guest?: string): Promise<readonly StoreRecord[]> {
+    const records = await this.store.listed(kind, this.account, guest);
+    const lost = records.filter((record) => !record.data);
+    if (!lost.length) return records;
+    for (const { name, guest: whose } of lost) {
+      const letter = { id: name, guest: whose, patch: {}, scope: "", madeAt: 0, theirs: {} };
+      await this.giveUp({ ...letter, reason: UNREADABLE, detail: "what was kept of it does not open" });
+      await this.store.drop(kind, this.account, whose, name);
+    }
+    return (await this.store.listed(kind, this.account, guest)).filter((record) => record.data);
   }
 
   async #put(kind: string, guest: string, name: string, said: unknown): Promise<void> {

@@ -6,6 +6,7 @@ import { errorOf, read } from "./answers.ts";
 import type { Request, Response } from "./exchange.ts";
 import { confirmed, isFresh, keptOf, told, type Kept } from "./kept.ts";
 import type { Memory } from "./memory.ts";
+import type { Entry } from "./outbox.ts";
 import { narrowed, overlaid, type Preferences } from "./preferences.ts";
 import { BATCH_MAX, batch, isNarrow, question, reading, type Question } from "./questions.ts";
 import { ONE_TRY } from "./retries.ts";
@@ -33,15 +34,20 @@ export class Reader {
   async read(asked: Question, maxAge = 0): Promise<Preferences> {
     await this.wire.knowAccount();
     const [now, wipes] = [this.wire.clock.now(), this.memory.wipes];
-    const kept = await this.memory.answer(asked, now);
-    const seen = await this.memory.seen(asked.guest);
+    // All at once: a browser's database takes its time for each.
+    const [kept, seen, waiting] = await Promise.all([
+      this.memory.answer(asked, now),
+      this.memory.seen(asked.guest),
+      this.#isAway() ? this.memory.waiting(asked.guest) : undefined,
+    ]);
     if (kept && maxAge > 0 && isFresh(kept, now, maxAge, seen)) {
       return await this.laidOver(asked, told(kept, { fromCache: true, stale: false }));
     }
     const known = kept ? told(kept, STALE) : await this.#wider(asked);
     const { connection, clock } = this.wire;
     if (connection.offline || (known && !connection.worthTrying(clock.elapsed()))) {
-      return await this.#lastKnown(asked, known, new NothingKnown(`nothing is known about ${asked.guest} off line`));
+      const nothing = new NothingKnown(`nothing is known about ${asked.guest} off line`);
+      return await this.#lastKnown(asked, known, nothing, waiting);
     }
     let response: Response;
     try {
@@ -105,14 +111,24 @@ export class Reader {
     return kept && narrowed(told(kept, STALE), asked.keys);
   }
 
-  async #lastKnown(asked: Question, known: Preferences | undefined, error: Error): Promise<Preferences> {
+  #isAway(): boolean {
+    const { connection, clock } = this.wire;
+    return connection.offline || !connection.worthTrying(clock.elapsed());
+  }
+
+  async #lastKnown(
+    asked: Question,
+    known: Preferences | undefined,
+    error: Error,
+    waiting?: readonly Entry[],
+  ): Promise<Preferences> {
     if (!known) throw error;
-    return await this.laidOver(asked, known);
+    return await this.laidOver(asked, known, waiting);
   }
 
   /** With what waits of the user's own edits on top, as far as it was asked for. */
-  async laidOver(asked: Question, known: Preferences): Promise<Preferences> {
-    const waiting = await this.memory.waiting(asked.guest);
+  async laidOver(asked: Question, known: Preferences, listed?: readonly Entry[]): Promise<Preferences> {
+    const waiting = listed ?? (await this.memory.waiting(asked.guest));
     const wanted = waiting.map(({ scope, patch }) => {
       const said = Object.entries(patch).filter(([key]) => !asked.keys || asked.keys.includes(key));
       return { scope, patch: Object.fromEntries(said) };

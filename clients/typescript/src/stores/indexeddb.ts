@@ -77,6 +77,10 @@ export class IndexedDBStore implements Store {
     });
   }
 
+  async all(): Promise<readonly StoreRecord[]> {
+    return await this.#within("readonly", "relaxed", (rows) => settled<Row[]>(rows.getAll()));
+  }
+
   async close(): Promise<void> {
     (await this.#database)?.close();
     this.#database = undefined;
@@ -95,7 +99,7 @@ export class IndexedDBStore implements Store {
     });
     ended.catch(() => undefined);
     const told = await task(transaction.objectStore(RECORDS));
-    await ended;
+    if (mode === "readwrite") await ended; // what was only read is known already
     return told;
   }
 

@@ -77,6 +77,10 @@ export class SQLiteStore implements Store {
     if (gone.changes) this.#database.exec("VACUUM");
   }
 
+  async all(): Promise<readonly StoreRecord[]> {
+    return this.#database.prepare("SELECT * FROM records ORDER BY place").all() as unknown as StoreRecord[];
+  }
+
   async close(): Promise<void> {
     if (this.#database.isOpen) this.#database.close();
   }

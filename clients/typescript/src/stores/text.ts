@@ -53,6 +53,11 @@ export class TextStore implements Store {
     await this.#write();
   }
 
+  async all(): Promise<readonly StoreRecord[]> {
+    await this.#load();
+    return this.#memory.all();
+  }
+
   async close(): Promise<void> {
     await this.#written;
   }

@@ -9,6 +9,7 @@ from guestprefs_client.ports import Record, Store
 
 ANSWER, EDIT, DEAD, SEEN = "answer", "edit", "dead", "seen"
 _ONE = "version"
+UNREADABLE = "UNREADABLE"
 # After this long an answer is nobody's last known state any more.
 ANSWER_LASTS_S = 30 * 86_400.0
 
@@ -91,7 +92,7 @@ class Memory:
         self._put(SEEN, guest, _ONE, str(version).encode())
 
     def waiting(self, guest: str | None = None) -> list[Entry]:
-        return [Entry.load(record.data) for record in self.store.listed(EDIT, self.account, guest)]
+        return [Entry.load(record.data) for record in self._legible(EDIT, guest)]
 
     def enqueue(self, entry: Entry) -> Entry:
         """Put an edit behind the others of its guest, or into the last of them while that was never sent."""
@@ -111,7 +112,7 @@ class Memory:
         self._put(DEAD, letter.guest, f"{letter.id}/{letter.reason}", letter.dump())
 
     def given_up(self, guest: str | None = None) -> list[DeadLetter]:
-        return [DeadLetter.load(record.data) for record in self.store.listed(DEAD, self.account, guest)]
+        return [DeadLetter.load(record.data) for record in self._legible(DEAD, guest)]
 
     def discard(self, letter: DeadLetter) -> None:
         self.store.drop(DEAD, self.account, letter.guest, f"{letter.id}/{letter.reason}")
@@ -123,6 +124,19 @@ class Memory:
         for known in [known for known in self._highest if guest in (None, known[1])]:
             del self._highest[known]
         self.store.wipe(guest)
+
+    def _legible(self, kind: str, guest: str | None) -> list[Record]:
+        """What can be read. Of an edit that cannot be any more (its file was damaged, or tampered with) it is written
+        down that it was given up: it neither vanishes unsaid nor holds up the others."""
+        records = self.store.listed(kind, self.account, guest)
+        for lost in (record for record in records if not record.data):
+            self.give_up(
+                DeadLetter(lost.name, lost.guest, {}, "", UNREADABLE, "what was kept of it does not open", 0.0)
+            )
+            self.store.drop(kind, self.account, lost.guest, lost.name)
+        if all(record.data for record in records):
+            return list(records)
+        return [record for record in self.store.listed(kind, self.account, guest) if record.data]
 
     def _put(self, kind: str, guest: str, name: str, data: bytes) -> None:
         self.store.put(Record(kind, self.account, guest, name, data))
