@@ -8,6 +8,7 @@ from loadtests.bench import following, growth, guests, load, machine, peers, vis
 from loadtests.bench.budgets import BUDGETS, Finding, budget_of, judge_all, matches, worst
 from loadtests.bench.calibration import calibrate
 from loadtests.bench.comparing import Contender, Group, Say, in_turn, tiers_of, warmed
+from loadtests.bench.offline import last_known
 from loadtests.bench.percentiles import Counts, percentile
 from loadtests.bench.report import Outcome
 from loadtests.bench.started import Grounds, House, Place, ask, has_shared_tier
@@ -78,6 +79,9 @@ class Session:
             self._visibility()
         if self.wish.wants("told/"):
             self._told()
+        if self.wish.wants("client/"):
+            self.say("what clients knew last")
+            self.findings.update(last_known(self.document))
         if self.wish.wants("growth/"):
             self._growth()
         if self.wish.wants("memory"):
