@@ -45,6 +45,11 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** Names that are digests begin so. What is told of a record that does not open has such names. */
+export const SEALED = "sealed:";
+/** Of the record that says that a store is sealed; its names are `SEALED` alone. */
+export const PROOF_KIND = "seal";
+
 /**
  * Encrypts what a store keeps. `AesSeal` is one for whatever has WebCrypto; elsewhere (React Native) bring your own.
  *

@@ -142,6 +142,24 @@ test("another key is refused and changes nothing, until everything is wiped", as
   assert.deepEqual((await other.listed("edit", "a-guest")).map((one) => one.data), ["two"]);
 });
 
+test("a sealed store that is used without its seal is refused, until everything is wiped", async () => {
+  const inner = new MemoryStore();
+  await new SealedStore(inner, AesSeal.of(KEY)).put(record("edit", ANA, "1", "one"));
+  const client = new GuestPrefs("http://service.invalid", { store: inner, outbox: true, offline: true, account: "a-guest" });
+  await assert.rejects(client.get(ANA), WrongSeal);
+  await assert.rejects(client.edit(ANA, { "room.quiet": true }), WrongSeal);
+  assert.equal(inner.all().length, 2);
+  await client.wipe();
+  assert.equal((await client.edit(ANA, { "room.quiet": true })).queued, true);
+});
+
+test("where there is no WebCrypto it is said what to do", async () => {
+  const own = Object.getOwnPropertyDescriptor(globalThis, "crypto")!;
+  Object.defineProperty(globalThis, "crypto", { value: undefined, configurable: true });
+  await assert.rejects(AesSeal.of(KEY).digest("a word"), /no WebCrypto here: .*a Seal of its own/);
+  Object.defineProperty(globalThis, "crypto", own);
+});
+
 test("what was kept without a seal is sealed in place, in its order, and leaves nothing readable", async () => {
   const folder = mkdtempSync(join(tmpdir(), "sealed-"));
   const path = join(folder, "a.db");

@@ -56,8 +56,9 @@ PLANTED = [
     ("core/answers.ts", '"sub", ', ""),
     ("stores/text.ts", "const mine = this.#written.then(write, write);", "const mine = Promise.resolve();"),
     ("stores/aes.ts", ", additionalData: bytesOf(place)", ""),
-    ("stores/words.ts", "if (said.startsWith(MARK_OF_WORDS)) return said;", "return said;"),
-    ("stores/words.ts", "if (said.startsWith(MARK_OF_WORDS)) return said;", ""),
+    ("stores/words.ts", "if (said.startsWith(SEALED)) return said;", "return said;"),
+    ("stores/words.ts", "if (said.startsWith(SEALED)) return said;", ""),
+    ("core/memory.ts", "if (this.#recognised) return;", "return;"),
     ("stores/sealed.ts", "const mine = this.#turn.then(task);", "const mine = task();"),
     (
         "stores/sealed.ts",

@@ -1,6 +1,7 @@
 /** What is remembered, in the store's records: answers, waiting edits, given-up edits, and versions seen. */
 
-import type { Store, StoreRecord } from "../ports.ts";
+import { WrongSeal } from "../errors.ts";
+import { PROOF_KIND, SEALED, type Store, type StoreRecord } from "../ports.ts";
 import type { Kept } from "./kept.ts";
 import { merged, takes, type DeadLetter, type Entry } from "./outbox.ts";
 import { isLasting, nameOf, type Question } from "./questions.ts";
@@ -25,6 +26,7 @@ export class Memory {
   wipes = 0;
   readonly #highest = new Map<string, Map<string, number>>();
   readonly #underWay = new Set<UnderWay>();
+  #recognised = false;
 
   constructor(store: Store, language: string, account: string) {
     this.store = store;
@@ -32,7 +34,17 @@ export class Memory {
     this.account = account;
   }
 
+  /** A sealed store that is used without its seal would show nothing, and hold what waits for ever. */
+  async #recognise(): Promise<void> {
+    if (this.#recognised) return;
+    if ((await this.store.listed(PROOF_KIND, SEALED)).length) {
+      throw new WrongSeal("The store is sealed: put the SealedStore around it that it was made with, or wipe() it.");
+    }
+    this.#recognised = true;
+  }
+
   async answer(asked: Question, now: number): Promise<Kept | undefined> {
+    await this.#recognise();
     const data = await this.store.get(ANSWER, this.account, asked.guest, nameOf(asked, this.language));
     const kept = data === undefined ? undefined : (JSON.parse(data) as Kept);
     return kept && now - kept.takenAt < ANSWER_LASTS_S ? kept : undefined;
@@ -150,6 +162,7 @@ export class Memory {
    * it was given up: it neither vanishes unsaid nor holds up the others.
    */
   async #legible(kind: string, guest?: string): Promise<readonly StoreRecord[]> {
+    await this.#recognise();
     const records = await this.store.listed(kind, this.account, guest);
     const lost = records.filter((record) => !record.data);
     if (!lost.length) return records;

@@ -1,11 +1,11 @@
 /** Any store under a seal: values encrypted and bound to their place; guests, accounts and questions as digests. */
 
 import { WrongSeal } from "../errors.ts";
-import type { Seal, Store, StoreRecord } from "../ports.ts";
-import { MARK_OF_WORDS, Words } from "./words.ts";
+import { PROOF_KIND, SEALED, type Seal, type Store, type StoreRecord } from "../ports.ts";
+import { Words } from "./words.ts";
 
 /** A record that says nothing about anybody, by which the key is known again. */
-const PROOF = { kind: "seal", account: MARK_OF_WORDS, guest: MARK_OF_WORDS, name: MARK_OF_WORDS } as const;
+const PROOF = { kind: PROOF_KIND, account: SEALED, guest: SEALED, name: SEALED } as const;
 
 type Place = Omit<StoreRecord, "data">;
 
@@ -51,6 +51,7 @@ export class SealedStore implements Store {
 
   async listed(kind: string, account: string, guest?: string): Promise<readonly StoreRecord[]> {
     await this.#ready();
+    if (kind === PROOF_KIND) return [];
     const its = guest === undefined ? undefined : await this.#words.of("guest", guest);
     const found = await this.#store.listed(kind, await this.#words.of("account", account), its);
     const open = async (one: StoreRecord): Promise<StoreRecord> =>
@@ -166,12 +167,12 @@ export class SealedStore implements Store {
 
   async #recognise(): Promise<void> {
     const all = await this.#store.all();
-    const sealed = all.filter((one) => one.guest.startsWith(MARK_OF_WORDS));
+    const sealed = all.filter((one) => one.guest.startsWith(SEALED));
     const proofs = sealed.filter((one) => one.kind === PROOF.kind);
     const ours = await Promise.all((proofs.length ? proofs : sealed).map((one) => this.#told(one)));
     if (ours.length && !ours.some((one) => one !== undefined)) throw this.#otherKey(sealed);
     if (!proofs.length) await this.#prove();
-    await this.#sealInPlace(all.filter((one) => !one.guest.startsWith(MARK_OF_WORDS)));
+    await this.#sealInPlace(all.filter((one) => !one.guest.startsWith(SEALED)));
   }
 
   async #prove(): Promise<void> {

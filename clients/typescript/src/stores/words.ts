@@ -1,9 +1,7 @@
 /** Names as they rest under a seal: digests with its key. */
 
-import type { Seal } from "../ports.ts";
+import { SEALED, type Seal } from "../ports.ts";
 
-/** Words that are digests begin so. What is told of a record that does not open has such words for names. */
-export const MARK_OF_WORDS = "sealed:";
 /** Digests are asked for with every call and are mostly the same few. */
 const REMEMBERED_MAX = 1_000;
 
@@ -17,12 +15,12 @@ export class Words {
 
   /** One that is a digest already is told as it is, so that such a record can be dropped. */
   of(column: string, said: string): Promise<string> | string {
-    if (said.startsWith(MARK_OF_WORDS)) return said;
+    if (said.startsWith(SEALED)) return said;
     const word = `${column}\0${said}`;
     const known = this.#known.get(word);
     if (known) return known;
     if (this.#known.size >= REMEMBERED_MAX) this.forget();
-    const made = this.#seal.digest(word).then((digest) => MARK_OF_WORDS + digest);
+    const made = this.#seal.digest(word).then((digest) => SEALED + digest);
     this.#known.set(word, made);
     made.catch(() => this.forget());
     return made;
