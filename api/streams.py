@@ -2,12 +2,16 @@
 
 A stream sends one event at a time and takes the next from the service only when the server has taken that one, so
 what waits for a slow reader is bounded by what the service keeps. A reader who takes nothing for half a minute is cut.
+
+What was read may be told for a moment only: the last thing before the bytes are handed over is to look whether that
+moment is over, and what the server does not take by then is taken back. Then it is read again.
 """
 
 import asyncio
 import random
+import time
 from collections import Counter as Counts
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -22,6 +26,8 @@ from prefs.core.errors import PrefsError, Unavailable
 
 MEDIA_TYPE = "text/event-stream"
 SEND_TIMEOUT_S = 30.0
+READINGS_MAX = 8  # of one event, each of them too slow to be told
+AT_ONCE_S = 0.02  # what the server takes within that did not have to wait for the reader
 RETRY_MS = 1000
 LEAVE_MS = (500, 5000)  # a server that goes must not have all of its streams come to the next one at once
 STREAMS_MAX = 4096  # of a process
@@ -29,6 +35,7 @@ SYSTEMS_FACTOR = 8  # how many more streams a service or operator may have than 
 
 _OPEN = Gauge("guestprefs_streams_open", "Streams that are open in this process.")
 _ENDED = Counter("guestprefs_streams_ended", "Streams that ended, by why.", ["why"])
+_AGAIN = Counter("guestprefs_stream_events_read_again", "Events that were read again because they came too late.")
 
 
 class Told(Protocol):
@@ -40,6 +47,10 @@ class Told(Protocol):
     def data(self) -> dict[str, Any] | None: ...
     @property
     def place(self) -> str: ...
+    @property
+    def until(self) -> float: ...
+    @property
+    def again(self) -> "Callable[[], Awaitable[Told | None]] | None": ...
 
 
 class Seats:
@@ -92,12 +103,18 @@ class EventStream(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, telling: AsyncGenerator[Told], *after: Callable[[], None]) -> None:
-        """`after` is called when it is over, also where it never began."""
+    def __init__(
+        self,
+        telling: AsyncGenerator[Told],
+        *after: Callable[[], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`after` is called when it is over, also where it never began. `monotonic` is the clock of `Told.until`."""
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"}, media_type=MEDIA_TYPE)
         del self.headers["content-length"]
         self._telling = telling
         self._after = after
+        self._monotonic = monotonic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         telling = asyncio.ensure_future(self._tell(send))
@@ -120,10 +137,12 @@ class EventStream(Response):
         why = "told"
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
-            await _send(send, b"retry: %d\n\n" % RETRY_MS)
+            await _send(send, b"retry: %d\n\n" % RETRY_MS, SEND_TIMEOUT_S)
             async with aclosing(self._telling) as events:
                 async for told in events:
-                    await _send(send, written(told))
+                    if not await self._hand_over(send, told):
+                        why = "late"  # who comes back is told what is then
+                        break
         except TimeoutError:
             return "slow"  # the connection is broken off: there is no way to say goodbye
         except PrefsError as refused:
@@ -131,9 +150,39 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return why
 
+    async def _hand_over(self, send: Send, told: Told) -> bool:
+        """Send it, as it was read a moment ago or is read again; False where that always comes too late."""
+        for _ in range(READINGS_MAX):
+            content = written(told)
+            if told.again is None:
+                await _send(send, content, SEND_TIMEOUT_S)
+                return True
+            left_s = told.until - self._monotonic()
+            if left_s > 0:
+                try:
+                    await _send(send, content, left_s)
+                except TimeoutError:
+                    await self._room(send)
+                else:
+                    return True
+            _AGAIN.inc()
+            newer = await told.again()
+            if newer is None:
+                return True
+            told = newer
+        return False
 
-async def _send(send: Send, content: bytes) -> None:
-    async with asyncio.timeout(SEND_TIMEOUT_S):
+    async def _room(self, send: Send) -> None:
+        """Wait until the server takes at once what it is given: empty parts, of which nothing goes over the wire."""
+        while True:
+            asked_at = self._monotonic()
+            await _send(send, b"", SEND_TIMEOUT_S)
+            if self._monotonic() - asked_at < AT_ONCE_S:
+                return
+
+
+async def _send(send: Send, content: bytes, patience_s: float) -> None:
+    async with asyncio.timeout(patience_s):
         await send({"type": "http.response.body", "body": content, "more_body": True})
 
 

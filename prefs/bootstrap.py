@@ -60,6 +60,7 @@ from prefs.services.links import StayLinks
 from prefs.services.messages import Messages
 from prefs.services.preferences import Preferences
 from prefs.services.properties import Properties
+from prefs.services.readings import Readings
 from prefs.services.retention import Retention
 from prefs.services.revocations import Revocations
 from prefs.services.stays import Stays
@@ -408,7 +409,7 @@ def furnish(
         tombstones=Tombstones(store, clock, signer, second_place, ledger),
         signer=signer,
         feed=feed,
-        changes=Changes(preferences, store, feed, clock, signer.digest),
+        changes=Changes(preferences, Readings(preferences, store, clock), store, feed, clock, signer.digest),
         webhooks=Webhooks(store.webhooks, store.feed, deliveries, clock, witness, own),
         deliveries=deliveries,
     )

@@ -9,32 +9,31 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from prefs.core import access
 from prefs.core.access import Act
 from prefs.core.callers import Caller
-from prefs.core.catalogue import Catalogue
 from prefs.core.changes import Action, Cursor, EventKind, FeedEvent
-from prefs.core.errors import Fault, InvalidEdit, NotFound, StoreUnavailable
-from prefs.core.stays import Stay, turns
-from prefs.ports import Clock, Feed, Listening, Store, Tiers, Traced
-from prefs.services.answers import Answer
+from prefs.core.errors import Fault, InvalidEdit, NotFound
+from prefs.ports import Clock, Feed, Listening, Store
 from prefs.services.preferences import Preferences
+from prefs.services.readings import Reading, Readings
 from prefs.services.surroundings import asked_for, no_property
 from prefs.services.tellings import (
     FEED_KEPT,
     WITHDRAWN,
     Due,
+    Memory,
     Pulse,
     Told,
+    Walk,
     Wanted,
     differences,
     read_place,
-    remember,
     visible,
     write_place,
 )
+from prefs.services.witness import Outcomes
 
 SNAPSHOT_PAGE = 100  # guests in one event
 SNAPSHOTS_AT_ONCE = 2  # in a process; the others wait their turn
@@ -46,11 +45,17 @@ class Changes:
     """Opens streams."""
 
     def __init__(
-        self, preferences: Preferences, store: Store, feed: Feed, clock: Clock, digest_of: Callable[[str], str]
+        self,
+        preferences: Preferences,
+        readings: Readings,
+        store: Store,
+        feed: Feed,
+        clock: Clock,
+        digest_of: Callable[[str], str],
     ) -> None:
-        self.preferences, self.store, self.feed, self.clock = preferences, store, feed, clock
+        self.surroundings, self.witness = preferences.surroundings, preferences.witness
+        self.readings, self.store, self.feed, self.clock = readings, store, feed, clock
         self.digest_of = digest_of  # what an erased guest is known by
-        self.tiers = store if isinstance(store, Tiers) else None
         self.turn = asyncio.Semaphore(SNAPSHOTS_AT_ONCE)
 
     async def open(
@@ -92,13 +97,8 @@ class Changes:
         place = property or next(iter(caller.properties))
         if not access.belongs(caller, place):
             raise no_property()
-        surroundings = self.preferences.surroundings
-        await surroundings.property(place, await surroundings.catalogues.current())
+        await self.surroundings.property(place, await self.surroundings.catalogues.current())
         return place
-
-    def reads(self, version: int = 0) -> Traced | None:
-        """As all processes share it, so that nobody who comes back to another one is told what was before."""
-        return None if self.tiers is None else self.tiers.reading(linearizable=True, min_version=version)
 
 
 class Stream:
@@ -114,10 +114,8 @@ class Stream:
     ) -> None:
         self._house, self._caller, self._wanted, self._since, self._still = house, caller, wanted, since, still
         self._ear: Listening | None = None
-        self._first: Answer | None = None
-        self._known: dict[str, bytes] = {}  # of every guest it told of, what it told
-        self._versions: dict[str, int] = {}
-        self._turns: dict[str, datetime] = {}  # when time alone may change something about a guest
+        self._first: Reading | None = None
+        self._kept = Memory()
         self._cursor = Cursor()
         self._pulse = Pulse()
         self._over = False
@@ -136,10 +134,10 @@ class Stream:
             raise
         return self
 
-    async def _first_look(self, guest: str) -> Answer | None:
+    async def _first_look(self, guest: str) -> Reading | None:
         """None for a guest of whom there is only left to say that they were erased. Raises NotFound."""
         try:
-            return await self._read(guest)
+            return await self._read(guest, 0, {})
         except NotFound:
             if self._since is None or not await self._was_erased(guest, self._since[0]):
                 raise
@@ -169,7 +167,8 @@ class Stream:
                     self._still()
                     yield told
             while self._wanted.follow and not self._over:
-                events = await self._ear.take(self._pulse.patience_s(self._house.clock.now(), self._turns.values()))
+                now, moments = self._house.clock.now(), self._kept.turns.values()
+                events = await self._ear.take(self._pulse.patience_s(now, moments))
                 self._still()
                 if self._ear.drained:
                     yield Told("leave")
@@ -178,6 +177,7 @@ class Stream:
                 self._cursor = self._ear.here
                 async with aclosing(self._tell_of(events)) as telling:
                     async for told in telling:
+                        self._still()
                         yield told
         finally:
             self.close()
@@ -185,7 +185,7 @@ class Stream:
     async def _begun(self) -> AsyncGenerator[Told]:
         """What was missed, or everything."""
         if self._first is None and self._wanted.guest is not None:
-            yield self._erased(self._wanted.guest, self._place())
+            yield self._erased(self._wanted.guest)
             return
         missed = await self._missed() if self._since is not None else None
         if missed is None:
@@ -193,7 +193,7 @@ class Stream:
                 self._since = None
                 yield Told("resync", {})
                 if self._wanted.guest is not None:
-                    self._first = await self._read(self._wanted.guest)  # looking back took a while
+                    self._first = await self._read(self._wanted.guest, 0, {})  # looking back took a while
             async with aclosing(self._snapshot()) as pages:
                 async for told in pages:
                     yield told
@@ -223,39 +223,49 @@ class Stream:
     async def _snapshot(self) -> AsyncGenerator[Told]:
         if self._wanted.guest is not None:
             assert self._first is not None
-            self._keep(self._wanted.guest, self._first)
-            yield self._said(Told("snapshot", {"items": [self._first.body], "complete": True}, self._place()))
+            yield self._said(self._opening(self._wanted.guest, self._first, {}))
             return
-        place, after = self._wanted.property or "", ""
-        while True:
-            async with self._house.turn:
-                page = await self._house.store.guests_at(place, SNAPSHOT_PAGE, after)
-                items = await self._items(page, place)
-            complete = len(page) < SNAPSHOT_PAGE
-            data = {"property": place, "items": items, "complete": complete}
-            yield self._said(Told("snapshot", data, self._place() if complete else ""))
-            if complete:
-                return
-            after = page[-1]
+        walk = Walk(SNAPSHOT_PAGE)
+        while not walk.complete:
+            yield self._said(await self._page(walk, {}))
+            walk.after = walk.next
 
-    async def _items(self, guests: Sequence[str], place: str) -> list[dict[str, Any]]:
-        """Those of them that the caller has a reason to see here, as a batch tells them."""
-        house, now = self._house, self._house.clock.now()
-        reads = house.reads()
-        stays = await (reads or house.store).stays_of(guests)
-        here = [guest for guest in guests if self._is_here(stays.get(guest, ()), place, now)]
-        for guest in guests:
-            self._watch_clock(guest, None, stays.get(guest, ()), now)
-        batch = await house.preferences.batch(
-            self._caller, here, property=place, language=self._wanted.language, reads=reads
-        )
-        for item in batch:
-            if item.answer is not None:
-                self._keep(item.guest, item.answer, stays.get(item.guest, ()))
-        return [item.body for item in batch if item.answer is not None]
+    def _opening(self, guest: str, first: Reading, outcomes: Outcomes) -> Told:
+        self._first = None  # nobody needs it any more, and the stream may last for days
+        self._kept.keep(guest, first.answer, self._house.clock.now())
 
-    def _is_here(self, stays: Iterable[Stay], place: str, now: datetime) -> bool:
-        return any(stay.property == place and (stay.is_in_house(now) or stay.is_arriving(now)) for stay in stays)
+        async def again() -> Told | None:
+            self._still()
+            self._kept.forget(guest)
+            try:
+                return self._opening(guest, await self._read(guest, 0, outcomes), outcomes)
+            except NotFound:
+                return await self._gone(guest, Due())
+
+        data = {"items": [first.answer.body], "complete": True}
+        return Told("snapshot", data, self._place(), first.until, again)
+
+    async def _page(self, walk: Walk, outcomes: Outcomes) -> Told:
+        """Those of the next guests of a property whom the caller has a reason to see there, as a batch tells them."""
+        house = self._house
+        async with house.turn:
+            page = await house.readings.page(self._caller, self._wanted, walk.after, walk.size, outcomes)
+        walk.complete, walk.next = len(page.guests) < walk.size, page.guests[-1] if page.guests else ""
+        for guest in page.guests:
+            self._kept.watch_clock(guest, None, page.stays.get(guest, ()), house.clock.now())
+        for guest, answer in page.answers.items():
+            self._kept.keep(guest, answer, house.clock.now(), page.stays.get(guest, ()))
+
+        async def again() -> Told:
+            self._still()
+            for guest in page.guests:
+                self._kept.forget(guest)
+            walk.size = max(walk.size // 2, 1)  # so that also those who read slowly are told in the end
+            return await self._page(walk, outcomes)
+
+        items = [answer.body for answer in page.answers.values()]
+        data = {"property": self._wanted.property, "items": items, "complete": walk.complete}
+        return Told("snapshot", data, self._place() if walk.complete else "", page.until, again)
 
     # ------------------------------------------------------------ one event after the other
 
@@ -263,12 +273,11 @@ class Stream:
         """What these events come to for this caller, each told when it is read: what waits could be withdrawn by then.
         Of a property the place comes by itself, always: if only at times, it would tell that more had happened."""
         due, spoke = self._gather(events), False
-        catalogue = await self._house.preferences.catalogues.current(self._house.reads()) if due else None
         for guest, one in due.items():
-            told = await self._told(guest, one, catalogue) if catalogue is not None else None
+            told = await self._told(guest, one, {})
             if told is not None:
                 spoke = True
-                yield told if self._wanted.guest is None else self._said(replace(told, place=self._place()))
+                yield told if self._wanted.guest is None else self._said(told)
             if self._over:
                 break
         self._since = None
@@ -279,7 +288,7 @@ class Stream:
         due: dict[str, Due] = {}
         for event in events:
             if event.kind in (EventKind.PROPERTY, EventKind.CATALOGUE):
-                for guest in {*self._known, *([self._wanted.guest] if self._wanted.guest else [])}:
+                for guest in {*self._kept.digests, *([self._wanted.guest] if self._wanted.guest else [])}:
                     due.setdefault(guest, Due()).moved = True
                 continue
             if event.kind is EventKind.ERASED:
@@ -287,7 +296,7 @@ class Stream:
                     due.setdefault(erased, Due()).erased = True
                 continue
             withdrawn = event.action == Action.CONSENT and event.note.startswith(WITHDRAWN)
-            known = event.version <= self._versions.get(event.guest, 0)
+            known = event.version <= self._kept.versions.get(event.guest, 0)
             if event.kind is EventKind.CHANGE and known and not withdrawn:
                 continue  # told already, or told early because another transaction held it back
             one = due.setdefault(event.guest, Due())
@@ -296,55 +305,59 @@ class Stream:
             one.keys += [key for key in event.keys if key not in one.keys]
             if withdrawn:
                 one.withdrawn.append(event.note.removeprefix(WITHDRAWN).partition(",")[0])
-        now = self._house.clock.now()
-        for guest in [guest for guest, at in self._turns.items() if at <= now]:
-            del self._turns[guest]
+        for guest in self._kept.turned(self._house.clock.now()):
             due.setdefault(guest, Due()).moved = True
         return due
 
-    async def _told(self, guest: str, due: Due, catalogue: Catalogue) -> Told | None:
+    async def _told(self, guest: str, due: Due, outcomes: Outcomes) -> Told | None:
         if due.erased:
             return self._erased(guest)
+        before = self._kept.digests.get(guest)
         try:
-            answer = await self._read(guest, 0 if due.moved else due.version)
+            reading = await self._read(guest, 0 if due.moved else due.version, outcomes)
         except NotFound:
             return await self._gone(guest, due)
-        before, preferences = self._known.get(guest), answer.body["preferences"]
-        self._keep(guest, answer)
+        answer, catalogue, preferences = reading.answer, reading.catalogue, reading.answer.body["preferences"]
+        self._kept.keep(guest, answer, self._house.clock.now())
+
+        async def again() -> Told | None:
+            self._still()
+            self._kept.forget(guest, before)  # what changed is what changed since it was last told
+            return await self._told(guest, due, outcomes)
+
         if before is None and not due.moved:  # it is not known what the caller was told before
             changed = visible(catalogue, due.keys, preferences, access.surface_of(self._caller))
         else:
             names = (definition.key for definition in catalogue)
-            changed = differences(before or b"", self._known[guest], preferences, names)
-        body = {**answer.body, "changed": changed}
+            changed = differences(before or b"", self._kept.digests[guest], preferences, names)
+        body, place = {**answer.body, "changed": changed}, self._event_place()
         if purposes := [one for one in due.withdrawn if self._pursues(one)]:
-            return Told("consent_withdrawn", {**body, "purposes": purposes})
-        return Told("change", body) if changed or (before is None and due.moved) else None
+            return Told("consent_withdrawn", {**body, "purposes": purposes}, place, reading.until, again)
+        tells = changed or (before is None and due.moved)
+        return Told("change", body, place, reading.until, again) if tells else None
 
     def _pursues(self, purpose: str) -> bool:
         """Whether the caller's surface had any use for this consent; others do not hear of it."""
         return purpose in access.pursued(access.surface_of(self._caller))
 
-    def _erased(self, guest: str, place: str = "") -> Told:
-        self._forget(guest)
-        return Told("erased", {"guest": guest}, place)
+    def _erased(self, guest: str) -> Told:
+        self._end(guest)
+        return Told("erased", {"guest": guest}, self._event_place())
 
     async def _gone(self, guest: str, due: Due) -> Told | None:
         """The guest left, or is no more for this caller; whoever cannot have heard of them hears nothing."""
-        told = guest in self._known or self._wanted.guest is not None
+        told = guest in self._kept.digests or self._wanted.guest is not None
         if not told and self._since is not None and due.moved and not self._caller.stay:
             stays = (await self._house.store.stays_of([guest])).get(guest, [])
             now, place = self._house.clock.now(), self._wanted.property
             told = any(stay.property == place and not stay.is_open(now) for stay in stays)
         if told and await self._house.store.tombstone(self._house.digest_of(guest)) is not None:
             return self._erased(guest)  # read for a change that came before: what says so itself finds nobody here
-        self._forget(guest)
-        return Told("gone", {"guest": guest}) if told else None
+        self._end(guest)
+        return Told("gone", {"guest": guest}, self._event_place()) if told else None
 
-    def _forget(self, guest: str) -> None:
-        self._known.pop(guest, None)
-        self._versions.pop(guest, None)
-        self._turns.pop(guest, None)
+    def _end(self, guest: str) -> None:
+        self._kept.forget(guest)
         self._over = self._over or self._wanted.guest is not None
 
     def _cannot_tell(self, events: Iterable[FeedEvent]) -> bool:
@@ -356,10 +369,10 @@ class Stream:
         """Whom an erasure was of, for whoever was told of that guest; after a return, for whoever could have been."""
         house, caller, guest = self._house, self._caller, self._wanted.guest
         if guest is None:
-            return next((known for known in self._known if house.digest_of(known) == event.guest), None)
+            return next((known for known in self._kept.digests if house.digest_of(known) == event.guest), None)
         if house.digest_of(guest) != event.guest:
             return None
-        if guest in self._known:
+        if guest in self._kept.digests:
             return guest
         if access.is_bound(caller):
             return guest if event.place and access.belongs(caller, event.place) else None
@@ -367,34 +380,19 @@ class Stream:
 
     # ------------------------------------------------------------ reading
 
-    async def _read(self, guest: str, version: int = 0) -> Answer:
-        """What applies to a guest now, as the caller may see it. Raises NotFound."""
-        house, wanted = self._house, self._wanted
-        reads = house.reads(version)
-        if wanted.guest is None:
-            stays = (await (reads or house.store).stays_of([guest])).get(guest, [])
-            if not self._is_here(stays, wanted.property or "", house.clock.now()):
-                raise NotFound("There is no such guest.")
-        answer = await house.preferences.effective(
-            self._caller, guest, property=wanted.property, language=wanted.language, reads=reads
-        )
-        if reads is not None and reads.age_s:
-            raise StoreUnavailable("What is known is old; a stream tells what is.")
-        return answer
-
-    def _keep(self, guest: str, answer: Answer, stays: Iterable[Stay] = ()) -> None:
-        self._known[guest] = remember(answer.body["preferences"])
-        self._versions[guest] = answer.version or 0
-        self._watch_clock(guest, answer.holds_until, stays, self._house.clock.now())
-
-    def _watch_clock(self, guest: str, holds_until: datetime | None, stays: Iterable[Stay], now: datetime) -> None:
-        moments = [*turns(list(stays), now), *([holds_until] if holds_until else [])]
-        if moments:
-            self._turns[guest] = min(moments)
+    async def _read(self, guest: str, version: int, outcomes: Outcomes) -> Reading:
+        """What applies to a guest now, as the caller may see it and is on record to have seen it. Raises NotFound."""
+        house, caller = self._house, self._caller
+        found = await house.readings.of(caller, self._wanted, guest, version)
+        answer = await house.witness.preferences(caller, found.catalogue, found.answer, found.labels, outcomes)
+        return found if answer is found.answer else replace(found, answer=answer)
 
     def _said(self, told: Told) -> Told:
         self._pulse.said_at = self._house.clock.now()
         return told
+
+    def _event_place(self) -> str:
+        return "" if self._wanted.guest is None else self._place()
 
     def _place(self) -> str:
         return write_place(self._cursor, self._house.clock.now())

@@ -1,9 +1,9 @@
 """Reading and editing preferences: what applies here and now, edits, presses in the room, many guests at once, undo."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from prefs.core import access, edits, patches, presses, quarantine, sightings
 from prefs.core.access import Act, Writing
@@ -35,11 +35,34 @@ from prefs.services.surroundings import (
     no_stay,
 )
 from prefs.services.telling import show_change, show_warning
-from prefs.services.witness import Witness, owes_record
+from prefs.services.witness import Outcomes, Witness, owes_record
 
 BATCH_MAX = 1000
 HISTORY_MAX = 200
 STALE_CONSENT_S = 60  # older knowledge than this does not show what a consent could have ended meanwhile
+
+
+class Asked(TypedDict, total=False):
+    """About what moment and place, in which language, and how much of it."""
+
+    property: str | None
+    stay: str | None
+    keys: Sequence[str] | None
+    at: datetime | None
+    trip: str | None
+    party: str | None
+    explain: bool
+    language: str
+    reads: Traced | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """An answer that is not on record yet, and what it takes to tell it without what cannot be recorded."""
+
+    answer: Answer
+    catalogue: Catalogue
+    labels: Labels
 
 
 class Preferences:
@@ -57,7 +80,14 @@ class Preferences:
         self.witness = witness
         self.surroundings = Surroundings(store, catalogues, clock)
 
-    async def effective(
+    async def effective(self, caller: Caller, guest: str, **asked: Unpack[Asked]) -> Answer:
+        """What applies to a guest, for the caller's surface. Raises NotFound, NotAllowed, InvalidEdit.
+
+        An answer about now says until when time alone cannot change it (`holds_until`)."""
+        found = await self.unrecorded(caller, guest, **asked)
+        return await self.witness.preferences(caller, found.catalogue, found.answer, found.labels)
+
+    async def unrecorded(
         self,
         caller: Caller,
         guest: str,
@@ -71,10 +101,8 @@ class Preferences:
         explain: bool = False,
         language: str = "en",
         reads: Traced | None = None,
-    ) -> Answer:
-        """What applies to a guest, for the caller's surface. Raises NotFound, NotAllowed, InvalidEdit.
-
-        An answer about now says until when time alone cannot change it (`holds_until`)."""
+    ) -> Unrecorded:
+        """The same for whoever sees to the record: before that it may be told to nobody."""
         access.require(caller, Act.READ_PREFERENCES)
         asked_at = self.clock.now()
         seen = await self.surroundings.glimpse(caller, Act.READ_PREFERENCES, [guest], property, reads)
@@ -90,7 +118,7 @@ class Preferences:
         labels, sight = spoken(catalogue, language), self._sight(caller, known, stays, facts)
         owed = owes_record(caller)
         answer = _shown(catalogue, document, facts, sight, labels, keys=keys, live=live, explain=explain, owed=owed)
-        return await self.witness.preferences(caller, catalogue, _holding(answer, stays, asked_at, at), labels)
+        return Unrecorded(_holding(answer, stays, asked_at, at), catalogue, labels)
 
     async def batch(
         self,
@@ -103,12 +131,13 @@ class Preferences:
         language: str = "en",
         reads: Traced | None = None,
         beside: Sequence[Sighting] = (),
+        outcomes: Outcomes | None = None,
     ) -> Batch:
         """The same for many guests of one property, in the order asked; a guest that fails does not fail the rest.
 
         `beside` is what lies ready of others and is told in the same answer: it is recorded in the same append, and if
-        that failed, `recorded` is false and it must not be told. Raises NotFound for the property, InvalidEdit for the
-        request as a whole.
+        that failed, `recorded` is false and it must not be told. `outcomes` as for the witness. Raises NotFound for the
+        property, InvalidEdit for the request as a whole.
         """
         access.require(caller, Act.READ_PREFERENCES)
         if len(guests) > BATCH_MAX:
@@ -150,7 +179,7 @@ class Preferences:
             sight, facts = access.sight_of(caller, tied[document.guest]), Facts(moment, declared, stay, asked_at=now)
             answer = _shown(catalogue, document, facts, sight, labels, keys=keys, live=pressed, owed=owed)
             items.append(Item(guest, _holding(answer, stays[document.guest], now, at)))
-        return await self.witness.batch(caller, catalogue, items, beside, labels)
+        return await self.witness.batch(caller, catalogue, items, beside, labels, outcomes)
 
     async def patch(
         self,

@@ -9,7 +9,8 @@ another reason than a write: a stay, a policy, a turn of the clock.
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from typing import Any
 from prefs.core.catalogue import Catalogue
 from prefs.core.changes import Cursor
 from prefs.core.sightings import may_be_special
+from prefs.core.stays import Stay, turns
+from prefs.services.answers import Answer
 
 NAME_BYTES, DIGEST_BYTES = 4, 8
 _WIDTH = NAME_BYTES + DIGEST_BYTES
@@ -31,11 +34,16 @@ WITHDRAWN = "withdrew "  # how the change of a withdrawal is noted
 @dataclass(frozen=True, slots=True)
 class Told:
     """One event of a stream; without data it only says where the stream stands. `place` is empty where the stream, if
-    it were cut now, would have to go on from an earlier place."""
+    it were cut now, would have to go on from an earlier place.
+
+    After `until`, by the monotonic clock, it must not be handed on any more. What it tells is then read `again`: it may
+    be nothing by now."""
 
     kind: str
     data: dict[str, Any] | None = None
     place: str = ""
+    until: float = math.inf
+    again: "Callable[[], Awaitable[Told | None]] | None" = None
 
 
 @dataclass(slots=True)
@@ -47,6 +55,16 @@ class Due:
     withdrawn: list[str] = field(default_factory=list)
     erased: bool = False
     moved: bool = False  # something beside the document: a stay, a press, what a property declares, the clock
+
+
+@dataclass(slots=True)
+class Walk:
+    """Through the guests of a property: after whom to go on, how many at a time, and whether that was all."""
+
+    size: int
+    after: str = ""
+    next: str = ""
+    complete: bool = False
 
 
 @dataclass(slots=True)
@@ -66,6 +84,41 @@ class Pulse:
 
     def _left_s(self, now: datetime) -> float:
         return HEARTBEAT_S - (now - self.said_at).total_seconds() if self.said_at else 0.0
+
+
+@dataclass(slots=True)
+class Memory:
+    """Of every guest that a stream told of, what it told, as digests; at which version; and when time alone may change
+    something about the guest."""
+
+    digests: dict[str, bytes] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    turns: dict[str, datetime] = field(default_factory=dict)
+
+    def keep(self, guest: str, answer: Answer, now: datetime, stays: Iterable[Stay] = ()) -> None:
+        self.digests[guest] = remember(answer.body["preferences"])
+        self.versions[guest] = answer.version or 0
+        self.watch_clock(guest, answer.holds_until, stays, now)
+
+    def forget(self, guest: str, told: bytes | None = None) -> None:
+        """What was read but not told; `told` is what was told before it."""
+        self.digests.pop(guest, None)
+        self.versions.pop(guest, None)
+        self.turns.pop(guest, None)
+        if told is not None:
+            self.digests[guest] = told
+
+    def watch_clock(self, guest: str, holds_until: datetime | None, stays: Iterable[Stay], now: datetime) -> None:
+        moments = [*turns(list(stays), now), *([holds_until] if holds_until else [])]
+        if moments:
+            self.turns[guest] = min(moments)
+
+    def turned(self, now: datetime) -> list[str]:
+        """Those whose moment has come; it is forgotten."""
+        due = [guest for guest, at in self.turns.items() if at <= now]
+        for guest in due:
+            del self.turns[guest]
+        return due
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from prefs.services.batches import Batch, Item
 from prefs.services.ids import guest_id
 
 type Without = Callable[[Body, Sequence[str]], Body]
+type Outcomes = dict[Sighting, bool]  # of recording, where what was recorded is read again before it is told
 
 _log = telemetry.logger("ledger")
 
@@ -36,31 +37,58 @@ class Witness:
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self.ledger, self.clock = ledger, clock
 
-    async def saw(self, caller: Caller, seen: Sequence[Sighting | None], request: str = "") -> bool:
-        """Whether these may be shown to the caller: nothing has to be recorded, or the record is durable."""
-        owed = [one for one in seen if one is not None] if owes_record(caller) else ()
+    async def saw(
+        self,
+        caller: Caller,
+        seen: Sequence[Sighting | None],
+        request: str = "",
+        outcomes: Outcomes | None = None,
+    ) -> bool:
+        """Whether these may be shown to the caller: nothing has to be recorded, or the record is durable. What has an
+        outcome already is not recorded again."""
+        owed = [one for one in seen if one is not None] if owes_record(caller) else []
+        if outcomes:
+            if not all(outcomes.get(one, True) for one in owed):
+                return False
+            owed = [one for one in owed if one not in outcomes]
         if not owed:
             return True
-        now = self.clock.now()
+        now, recorded = self.clock.now(), True
         try:
             await self.ledger.append([self._read(caller, one, now, request) for one in owed])
         except LedgerUnavailable:
-            return False
-        return True
+            recorded = False
+        if outcomes is not None:
+            outcomes.update(dict.fromkeys(owed, recorded))
+        return recorded
 
-    async def told(self, caller: Caller, answer: Answer, seen: Sighting | None, without: Without) -> Answer:
+    async def told(
+        self,
+        caller: Caller,
+        answer: Answer,
+        seen: Sighting | None,
+        without: Without,
+        outcomes: Outcomes | None = None,
+    ) -> Answer:
         """The answer, after it was recorded what it shows; without that, where it cannot be."""
-        if seen is None or await self.saw(caller, (seen,)):
+        if seen is None or await self.saw(caller, (seen,), outcomes=outcomes):
             return answer
         return withheld(answer, without(answer.body, seen.keys))
 
-    async def preferences(self, caller: Caller, catalogue: Catalogue, answer: Answer, labels: Labels) -> Answer:
+    async def preferences(
+        self,
+        caller: Caller,
+        catalogue: Catalogue,
+        answer: Answer,
+        labels: Labels,
+        outcomes: Outcomes | None = None,
+    ) -> Answer:
         """Effective preferences."""
 
         def without(body: Body, keys: Sequence[str]) -> Body:
             return sightings.without_preferences(catalogue, body, keys, access.surface_of(caller), labels)
 
-        return await self.told(caller, answer, answer.sighting, without)
+        return await self.told(caller, answer, answer.sighting, without, outcomes)
 
     async def edited(
         self, caller: Caller, catalogue: Catalogue, answer: Answer, facts: Facts, labels: Labels
@@ -86,10 +114,11 @@ class Witness:
         items: Sequence[Item],
         beside: Sequence[Sighting],
         labels: Labels,
+        outcomes: Outcomes | None = None,
     ) -> Batch:
         """All guests of a batch in one append."""
         seen = [item.answer.sighting for item in items if item.answer]
-        if await self.saw(caller, [*beside, *seen]):
+        if await self.saw(caller, [*beside, *seen], outcomes=outcomes):
             return Batch.of(items, recorded=True)
 
         surface = access.surface_of(caller)

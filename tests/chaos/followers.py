@@ -74,7 +74,7 @@ class Streams:
     def _late(reader: StreamReader, acknowledged_at: float) -> list[str]:
         """Whatever began to be sent after that."""
         told = zip(reader.events, reader.stamps, strict=True)
-        return [json.dumps(data) for (_, data), (_, sent_at) in told if 0 < acknowledged_at < sent_at]
+        return [json.dumps(data) for (_, data), (_, _, sent_at) in told if 0 < acknowledged_at < sent_at]
 
     def faults(self) -> list[str]:
         found = []

@@ -164,11 +164,11 @@ def told_on() -> FastAPI:
     tell, say = Stream._told, Messages.of_event
     last: dict[str, dict[str, Any]] = {}
 
-    async def tell_on(self: Stream, guest: str, due: Any, catalogue: Any) -> Told | None:
+    async def tell_on(self: Stream, guest: str, due: Any, outcomes: Any) -> Told | None:
         if due.erased:
             await asyncio.sleep(LATE_S)
             return Told("change", last[guest])
-        told = await tell(self, guest, due, catalogue)
+        told = await tell(self, guest, due, outcomes)
         if told is not None and told.data is not None:
             last[guest] = told.data
         return told

@@ -14,9 +14,9 @@ import httpx2
 from tests.cli.served import bearer
 
 type Event = tuple[str, dict[str, Any]]
-type Stamp = tuple[float, float]  # when it was read, and when it began to be sent: see `stamped`
+type Stamp = tuple[float, float, float]  # when it was read, written, and began to be sent: see `stamped`
 
-NEVER: Stamp = (0.0, 0.0)
+NEVER: Stamp = (0.0, 0.0, 0.0)
 
 
 @dataclass
@@ -44,8 +44,8 @@ class StreamReader:
             kind, data, place, stamp = "", "", "", NEVER
             async for line in answer.aiter_lines():
                 if line.startswith(":") and len(line) > 1:
-                    read_at, _, sent_at = line[1:].partition(" ")
-                    stamp = float(read_at), float(sent_at)
+                    read_at, written_at, sent_at = line[1:].split(" ")
+                    stamp = float(read_at), float(written_at), float(sent_at)
                     continue
                 name, _, value = line.partition(": ")
                 match name:

@@ -10,13 +10,15 @@ from fastapi import FastAPI
 from api.app import create_app as real_app
 from prefs.core.callers import Caller
 from prefs.core.sightings import Sighting
-from prefs.services.witness import Witness
+from prefs.services.witness import Outcomes, Witness
 
 LATE_S = 0.1
 _recorded, _tasks = Witness.saw, set[asyncio.Task[None]]()
 
 
-async def _told_first(self: Witness, caller: Caller, seen: Sequence[Sighting | None], request: str = "") -> bool:
+async def _told_first(
+    self: Witness, caller: Caller, seen: Sequence[Sighting | None], request: str = "", outcomes: Outcomes | None = None
+) -> bool:
     async def later() -> None:
         await asyncio.sleep(LATE_S)
         await _recorded(self, caller, seen, request)

@@ -7,6 +7,7 @@ Each fault is a function of this module; `tests.cli.launch` serves it.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -157,13 +158,14 @@ def repeated() -> FastAPI:
 
 
 def held() -> FastAPI:
-    """A stream tells what it read a while ago."""
+    """A stream tells what it read a while ago, and does not read it again."""
     tell = Stream._told
 
     async def tell_later(self: Stream, *asked: Any) -> Told | None:
         told = await tell(self, *asked)
         if told is not None and told.kind == "change":
             await asyncio.sleep(HELD_S)
+            return replace(told, until=math.inf)
         return told
 
     Stream._told = tell_later  # type: ignore[method-assign]

@@ -11,6 +11,7 @@ from typing import Any
 from prefs.core.callers import Caller
 from prefs.feed.tail import Tail
 from prefs.services.changes import Changes
+from prefs.services.readings import Readings
 from prefs.services.tellings import Told
 from tests.services.house import House
 
@@ -27,8 +28,9 @@ class Streams:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.feed = Tail(house.store, house.clock)
-        self.changes = Changes(house.preferences, house.store, self.feed, house.clock, digest)
+        self.feed, self.monotonic = Tail(house.store, house.clock), 0.0
+        self.readings = Readings(house.preferences, house.store, house.clock, lambda: self.monotonic)
+        self.changes = Changes(house.preferences, self.readings, house.store, self.feed, house.clock, digest)
 
     @asynccontextmanager
     async def open(self, caller: Caller, **asked: Any) -> AsyncIterator[Reader]:

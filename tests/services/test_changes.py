@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from prefs.services.answers import Answer
 from prefs.services.changes import Stream
+from prefs.services.readings import Reading
 from prefs.services.tellings import HEARTBEAT_S
 from tests.services.house import DALLAS, OPERATOR, SERVICE, WARMTH, House, device, guest, staff
 from tests.services.streaming import ALLERGENS, PEANUTS, QUIET, Streams, a_stay, data
@@ -235,9 +236,9 @@ async def test_each_is_told_before_the_next_is_read(
         await house.stay(one)
     read, reads = Stream._read, list[str]()
 
-    async def noted(self: Stream, guest: str, version: int = 0) -> Answer:
+    async def noted(self: Stream, guest: str, *asked: Any) -> Reading:
         reads.append(guest)
-        return await read(self, guest, version)
+        return await read(self, guest, *asked)
 
     async with streams.open(SERVICE, property="dallas") as reader:
         await reader.next()

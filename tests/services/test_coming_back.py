@@ -13,8 +13,8 @@ from prefs.core.changes import Cursor
 from prefs.core.erasure import Tombstone
 from prefs.core.errors import InvalidEdit, NotAllowed, NotFound, Unauthenticated
 from prefs.feed.tail import QUEUE_MAX
-from prefs.services.answers import Answer
 from prefs.services.changes import REPLAY_MAX, Stream
+from prefs.services.readings import Reading
 from prefs.services.tellings import FEED_KEPT, differences, read_place, remember, write_place
 from tests.services.house import SERVICE, WARMTH, House, StandingClock, device, guest, staff
 from tests.services.streaming import PEANUTS, QUIET, Streams, data, digest
@@ -132,10 +132,10 @@ async def test_who_is_erased_while_a_change_is_read_is_told_as_erased_and_once(
         await house.stay(one)
     read = Stream._read
 
-    async def overtaken(self: Stream, of: str, version: int = 0) -> Answer:
+    async def overtaken(self: Stream, of: str, *asked: Any) -> Reading:
         if of == ana:
             await house.store.erase(ana, Tombstone(digest(ana), house.clock.now(), "rct_1"))
-        return await read(self, of, version)
+        return await read(self, of, *asked)
 
     async with streams.open(guest(ana), guest=ana) as own, streams.open(staff(), property="dallas") as desk:
         await own.next()
