@@ -31,7 +31,7 @@ check: setup ## Lint, types, layers and the rules of the house; under a minute
 	cd clients/python/src && ../../../$(BIN)/lint-imports --config ../pyproject.toml
 	$(BIN)/python -m pytest -q tests/test_house.py
 
-test: setup ## Run the whole suite against real PostgreSQL and Valkey that it starts itself
+test: setup ## Run the suite against real PostgreSQL and Valkey that it starts itself; about ten minutes
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not prove" $(ARGS)
 
 prove: setup ## Prove the cache at length: the model, live histories under faults, planted faults; about 20 minutes
@@ -40,7 +40,7 @@ prove: setup ## Prove the cache at length: the model, live histories under fault
 prove-durable: setup ## Kill servers mid-write again and again, and trace every sync to disk; about half an hour
 	$(BIN)/python -m pytest -m prove $(DURABLE) $(ARGS)
 
-prove-faults: setup ## The other long checks: faults, overload, drain and disconnects at their numbers
+prove-faults: setup ## The other long checks: faults, overload, drain, disconnects at their numbers, and planted faults
 	$(BIN)/python -m pytest -m prove tests --ignore=tests/cache --ignore=tests/histories $(DURABLE:%=--ignore=%) $(ARGS)
 
 load: setup ## Put load on a demo server and write a report

@@ -271,6 +271,7 @@ def test_erased_during_traffic_a_guest_is_nowhere(tmp_path: Path) -> None:
     assert left.places == set(), left
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize(
     ("fault", "work", "places"),
     [

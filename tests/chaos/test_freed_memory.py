@@ -72,7 +72,10 @@ def left(grounds: Grounds, words: list[str], within_s: float) -> dict[int, list[
     return found
 
 
-@pytest.mark.parametrize("where", [{}, ON_SQLITE], ids=["postgresql", "sqlite"])
+@pytest.mark.parametrize(
+    "where",
+    [pytest.param({}, id="postgresql", marks=pytest.mark.prove), pytest.param(ON_SQLITE, id="sqlite")],
+)
 def test_with_what_is_freed_overwritten_a_core_file_shows_nothing_of_the_erased(
     tmp_path: Path, where: dict[str, str]
 ) -> None:
@@ -82,6 +85,7 @@ def test_with_what_is_freed_overwritten_a_core_file_shows_nothing_of_the_erased(
     assert not any(found.values()), found
 
 
+@pytest.mark.prove
 def test_without_it_a_core_file_shows_pieces(tmp_path: Path) -> None:
     with Grounds(tmp_path, guests=4, workers=2) as grounds:
         found = left(grounds, erased_under_traffic(grounds, count=3, turns=120), SOON_S)

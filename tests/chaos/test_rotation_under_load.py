@@ -87,6 +87,7 @@ def test_keys_rotate_beside_a_service_that_is_asked(tmp_path: Path) -> None:
         grounds.__exit__()
 
 
+@pytest.mark.prove
 def test_a_process_that_does_not_look_for_newer_keys_is_noticed(tmp_path: Path) -> None:
     grounds = opened(tmp_path, guests=300, launch=UNRENEWED)
     try:

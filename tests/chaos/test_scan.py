@@ -149,6 +149,7 @@ def test_p24_everybody_about_everybody(tmp_path: Path, capsys: pytest.CaptureFix
     assert not any(elsewhere.values()), elsewhere
 
 
+@pytest.mark.prove
 def test_the_scan_sees_what_is_planted(tmp_path: Path) -> None:
     walk, elsewhere = scan(tmp_path, ("ana", "fay"), FEWER, LEAKY)
     assert [where for where, words in elsewhere.items() if not words] == []

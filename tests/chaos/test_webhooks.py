@@ -164,6 +164,7 @@ def test_killed_senders_lose_nothing(tmp_path: Path, postgres_url: str) -> None:
     assert held in {one.id for one in trial.taking.taken}, "what was on its way comes again"
 
 
+@pytest.mark.prove
 def test_a_sender_that_trusts_in_what_it_sent_is_caught(tmp_path: Path, postgres_url: str) -> None:
     """Were this not red, the one above would prove nothing."""
     trial = run(tmp_path, postgres_url, kills=1, enough=40, pause_s=0.1, launch=TRUSTING)

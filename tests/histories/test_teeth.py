@@ -63,6 +63,7 @@ async def search(trio: Trio, groups: list[Group], seconds: float, *, until: str 
     return found
 
 
+@pytest.mark.prove
 async def test_delete_after_commit_is_caught(start: Start) -> None:
     found = Counter(one.fault for one in await search(start("classic"), [BUSY, QUIET], PATIENCE_S, until="stale"))
     assert found["stale"] > 0
@@ -98,6 +99,7 @@ async def test_a_withdrawal_that_waits_for_nobody_is_caught(start: Start) -> Non
     assert withdrawals.tally.leaks
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize(("fault", "found"), [("repeated", "still has it"), ("held", "after it was read")])
 async def test_a_stream_that_tells_what_was_withdrawn_is_caught(
     start: Start, fault: str, found: str, monkeypatch: pytest.MonkeyPatch
