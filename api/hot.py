@@ -14,9 +14,10 @@ from api.allowance import Allowance
 from api.auth import Verifier
 from api.dpop import PROVED, Proof
 from api.middleware import GIVEN_ID, HSTS, RawHeaders
-from api.prepared import LOCAL, PATH_END, PATH_START, ROUTE, SHARED, PreparedAnswer, name_of
+from api.prepared import LOCAL, PATH_END, PATH_START, ROUTE, SHARED, PreparedAnswer
 from api.schemas.representations import is_known
 from prefs import telemetry
+from prefs.core.callers import name_of
 from prefs.core.errors import Unauthenticated
 from prefs.ports import Clock, Tiers
 from prefs.services.witness import Witness

@@ -1,7 +1,6 @@
 """Answers of the hot read as they lie ready: what one is called, and how one is made from what the typed route said.
 
-Its name holds everything of a question that an answer may depend on and that is no stored value: who asks, as far as
-rules look at it, the query and the language, both as they were sent. Values are the tiers' to watch.
+Its name is that of the question (`name_of`), with query and language as they were sent. Values are the tiers' to watch.
 """
 
 from collections.abc import Hashable
@@ -10,7 +9,6 @@ from datetime import datetime
 
 from api.middleware import NOSNIFF, RawHeaders
 from api.schemas.representations import MEDIA_TYPE, SHARED_HEADERS
-from prefs.core.callers import Caller, Role
 from prefs.core.sightings import Sighting
 from prefs.ports import Traced
 
@@ -56,12 +54,6 @@ class PreparedAnswer:
 
     def headers_of_content(self) -> RawHeaders:
         return [(b"content-length", b"%d" % len(self.content)), _OF_CONTENT]
-
-
-def name_of(caller: Caller, query: bytes, language: bytes) -> Hashable:
-    """Callers that no rule tells apart share an answer: whoever is staff of the same house reads the same."""
-    subject = caller.subject if caller.role is Role.GUEST else ""
-    return query, language, caller.surface, caller.role, caller.properties, caller.stay, subject, caller.permissions
 
 
 class Names:

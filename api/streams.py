@@ -38,6 +38,12 @@ _ENDED = Counter("guestprefs_streams_ended", "Streams that ended, by why.", ["wh
 _AGAIN = Counter("guestprefs_stream_events_read_again", "Events that were read again because they came too late.")
 
 
+class Wire(Protocol):
+    """What all streams that tell the same send, once one of them has written it."""
+
+    content: bytes
+
+
 class Told(Protocol):
     """One event, as the service tells it."""
 
@@ -51,6 +57,8 @@ class Told(Protocol):
     def until(self) -> float: ...
     @property
     def again(self) -> "Callable[[], Awaitable[Told | None]] | None": ...
+    @property
+    def wire(self) -> Wire | None: ...
 
 
 class Seats:
@@ -95,7 +103,11 @@ def written(told: Told) -> bytes:
     place = b"id: %s\n" % told.place.encode() if told.place else b""
     if told.data is None:
         return b":\n%s\n" % place
-    return b"event: %s\n%sdata: %s\n\n" % (told.kind.encode(), place, strict_json.write(told.data))
+    if told.wire is None:
+        data = strict_json.write(told.data)
+    else:
+        data = told.wire.content = told.wire.content or strict_json.write(told.data)
+    return b"event: %s\n%sdata: %s\n\n" % (told.kind.encode(), place, data)
 
 
 class EventStream(Response):

@@ -20,13 +20,14 @@ from api.deps import (
     goes_past_copies,
 )
 from api.errors import problem_of_item
-from api.prepared import BYPASSED, NAME_BYTES_MAX, Names, PreparedAnswer, age_of, cache_status, name_of, prepare
+from api.prepared import BYPASSED, NAME_BYTES_MAX, Names, PreparedAnswer, age_of, cache_status, prepare
 from api.schemas import preferences as shapes
 from api.schemas.document import answers, takes
 from api.schemas.fields import ID_PATTERN, Moment, PartyAxis, Trip
 from api.schemas.problems import REQUEST_ID
 from api.schemas.representations import etag_of, send, told
 from api.schemas.strict_json import write
+from prefs.core.callers import name_of
 from prefs.ports import Traced
 
 router = APIRouter(tags=["preferences"], dependencies=GUARDED)

@@ -3,6 +3,7 @@
 The token is verified at the HTTP face; what arrives here is already believed. What it may do is decided in `access.py`.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -28,3 +29,11 @@ class Caller:
     properties: frozenset[str] = frozenset()
     stay: str = ""
     permissions: frozenset[str] = frozenset()
+
+
+def name_of(caller: Caller, asked: Hashable, language: Hashable) -> Hashable:
+    """What a question is called under which an answer lies or is shared: everything that the answer may depend on and
+    that is no stored value. Callers that no rule tells apart share it: whoever is staff of the same house reads the
+    same."""
+    subject = caller.subject if caller.role is Role.GUEST else ""
+    return asked, language, caller.surface, caller.role, caller.properties, caller.stay, subject, caller.permissions

@@ -7,7 +7,6 @@ the same tie, views and records in the ledger. What comes from the feed only say
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import datetime
 
 from prefs.core import access
@@ -28,7 +27,6 @@ from prefs.services.tellings import (
     Told,
     Walk,
     Wanted,
-    differences,
     read_place,
     visible,
     write_place,
@@ -232,7 +230,7 @@ class Stream:
 
     def _opening(self, guest: str, first: Reading, outcomes: Outcomes) -> Told:
         self._first = None  # nobody needs it any more, and the stream may last for days
-        self._kept.keep(guest, first.answer, self._house.clock.now())
+        self._kept.keep(guest, first.answer, self._house.clock.now(), digests=first.digests)
 
         async def again() -> Told | None:
             self._still()
@@ -243,7 +241,7 @@ class Stream:
                 return await self._gone(guest, Due())
 
         data = {"items": [first.answer.body], "complete": True}
-        return Told("snapshot", data, self._place(), first.until, again)
+        return Told("snapshot", data, self._place(), first.until, again, first.wire("snapshot"))
 
     async def _page(self, walk: Walk, outcomes: Outcomes) -> Told:
         """Those of the next guests of a property whom the caller has a reason to see there, as a batch tells them."""
@@ -317,8 +315,8 @@ class Stream:
             reading = await self._read(guest, 0 if due.moved else due.version, outcomes)
         except NotFound:
             return await self._gone(guest, due)
-        answer, catalogue, preferences = reading.answer, reading.catalogue, reading.answer.body["preferences"]
-        self._kept.keep(guest, answer, self._house.clock.now())
+        answer, preferences = reading.answer, reading.answer.body["preferences"]
+        self._kept.keep(guest, answer, self._house.clock.now(), digests=reading.digests)
 
         async def again() -> Told | None:
             self._still()
@@ -326,15 +324,16 @@ class Stream:
             return await self._told(guest, due, outcomes)
 
         if before is None and not due.moved:  # it is not known what the caller was told before
-            changed = visible(catalogue, due.keys, preferences, access.surface_of(self._caller))
+            changed = visible(reading.catalogue, due.keys, preferences, access.surface_of(self._caller))
         else:
-            names = (definition.key for definition in catalogue)
-            changed = differences(before or b"", self._kept.digests[guest], preferences, names)
-        body, place = {**answer.body, "changed": changed}, self._event_place()
-        if purposes := [one for one in due.withdrawn if self._pursues(one)]:
-            return Told("consent_withdrawn", {**body, "purposes": purposes}, place, reading.until, again)
-        tells = changed or (before is None and due.moved)
-        return Told("change", body, place, reading.until, again) if tells else None
+            changed = reading.changed(before or b"")
+        purposes = [one for one in due.withdrawn if self._pursues(one)]
+        if not (purposes or changed or (before is None and due.moved)):
+            return None
+        kind, more = ("consent_withdrawn", {"purposes": purposes}) if purposes else ("change", {})
+        wire = reading.wire(kind, *changed, "", *purposes)
+        data = {**answer.body, "changed": changed, **more}
+        return Told(kind, data, self._event_place(), reading.until, again, wire)
 
     def _pursues(self, purpose: str) -> bool:
         """Whether the caller's surface had any use for this consent; others do not hear of it."""
@@ -385,7 +384,7 @@ class Stream:
         house, caller = self._house, self._caller
         found = await house.readings.of(caller, self._wanted, guest, version)
         answer = await house.witness.preferences(caller, found.catalogue, found.answer, found.labels, outcomes)
-        return found if answer is found.answer else replace(found, answer=answer)
+        return found if answer is found.answer else found.withheld(answer)
 
     def _said(self, told: Told) -> Told:
         self._pulse.said_at = self._house.clock.now()

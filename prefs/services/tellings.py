@@ -31,6 +31,13 @@ FEED_KEPT = timedelta(days=7)  # how long a place is good for; what the feed tel
 WITHDRAWN = "withdrew "  # how the change of a withdrawal is noted
 
 
+@dataclass(slots=True, eq=False)
+class Wire:
+    """What an event tells as whoever sends it first has written it, for all streams that tell the same."""
+
+    content: bytes = b""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """One event of a stream; without data it only says where the stream stands. `place` is empty where the stream, if
@@ -44,6 +51,7 @@ class Told:
     place: str = ""
     until: float = math.inf
     again: "Callable[[], Awaitable[Told | None]] | None" = None
+    wire: Wire | None = None
 
 
 @dataclass(slots=True)
@@ -95,8 +103,11 @@ class Memory:
     versions: dict[str, int] = field(default_factory=dict)
     turns: dict[str, datetime] = field(default_factory=dict)
 
-    def keep(self, guest: str, answer: Answer, now: datetime, stays: Iterable[Stay] = ()) -> None:
-        self.digests[guest] = remember(answer.body["preferences"])
+    def keep(
+        self, guest: str, answer: Answer, now: datetime, stays: Iterable[Stay] = (), digests: bytes | None = None
+    ) -> None:
+        """`digests` of the answer, where they are known."""
+        self.digests[guest] = remember(answer.body["preferences"]) if digests is None else digests
         self.versions[guest] = answer.version or 0
         self.watch_clock(guest, answer.holds_until, stays, now)
 

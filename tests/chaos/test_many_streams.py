@@ -117,6 +117,52 @@ def test_2000_streams_in_one_process(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert opened - before < count * STREAM_BYTES_MAX
 
 
+# ---------------------------------------------------------------- the same
+
+
+FOLLOWING, CHANGES = 8, 40
+
+
+def costs(grounds: Grounds, count: int) -> tuple[float, float]:
+    """Of each of a few changes of one guest whom so many streams follow: CPU milliseconds of the process, readings."""
+    guest = grounds.guests[0]
+    with ExitStack() as stack:
+        links = [_begun(stack, grounds, guest) for _ in range(count)]
+        before, made = cpu_s(grounds), grounds.metric("guestprefs_stream_readings_total")
+        for number in range(CHANGES):
+            assert grounds.prefer(guest, number % 2 + 1).status_code == 200
+            for link in links:
+                until_heard(link, b"event: change\n")
+        spent, made = cpu_s(grounds) - before, grounds.metric("guestprefs_stream_readings_total") - made
+    wait_until(lambda: grounds.metric("guestprefs_streams_open") == 0, "all to be gone")
+    return spent / CHANGES * 1000, made / CHANGES
+
+
+def cpu_s(grounds: Grounds) -> float:
+    return sum(sum(worker.cpu_times()[:2]) for worker in grounds.server.workers())
+
+
+def test_streams_of_a_guest_share_what_a_change_costs(tmp_path: Path) -> None:
+    """Told by the product's own count, over a real server: eight streams cost hardly more readings than one."""
+    with Grounds(tmp_path, guests=1) as grounds:
+        _, made = costs(grounds, FOLLOWING)
+    assert 1 <= made < FOLLOWING / 2
+
+
+@pytest.mark.prove
+def test_what_a_change_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Grounds(tmp_path, guests=1, environ={"GUESTPREFS_STREAMS_PER_CALLER": "64"}) as grounds:
+        costs(grounds, 1)
+        alone, _ = costs(grounds, 0)
+        for count in (1, 10, 50):
+            spent, made = costs(grounds, count)
+            with capsys.disabled():
+                print(  # noqa: T201 - the figures of this row
+                    f"{count} streams of a guest: {spent - alone:.1f} ms of CPU a change beside the write, "
+                    f"{(spent - alone) / count:.2f} ms each, {made:.2f} readings"
+                )
+
+
 # ---------------------------------------------------------------- slow ones
 
 

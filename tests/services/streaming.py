@@ -26,10 +26,10 @@ def digest(of: str) -> str:
 class Streams:
     """Streams of one house, opened and read one event at a time."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, readings: type[Readings] = Readings) -> None:
         self.house = house
         self.feed, self.monotonic = Tail(house.store, house.clock), 0.0
-        self.readings = Readings(house.preferences, house.store, house.clock, lambda: self.monotonic)
+        self.readings = readings(house.preferences, house.store, house.clock, lambda: self.monotonic)
         self.changes = Changes(house.preferences, self.readings, house.store, self.feed, house.clock, digest)
 
     @asynccontextmanager
