@@ -1,6 +1,6 @@
 # Two commands matter: `make run` and `make test`. Both work in a bare clone and set up what they need in .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test prove prove-durable prove-faults load bench profile image-test lock sbom openapi sdk-models kotlin format clean
+.PHONY: help setup run check test prove prove-durable prove-faults load bench profile image-test lock sbom openapi sdk-models kotlin react-native format clean
 
 HOST ?= 127.0.0.1
 PORT ?= 8080
@@ -73,6 +73,10 @@ sdk-models: setup ## Write the models of both clients anew from clients/openapi.
 kotlin: setup ## Generate a Kotlin client from clients/openapi.json, compile it and read with it (Debian; fetches 170 MB)
 	$(BIN)/python -m tests.clients.kotlin.toolchain
 	$(BIN)/python -m pytest -m prove tests/clients/kotlin $(ARGS)
+
+react-native: setup ## Run the TypeScript client in React Native's JavaScript and the Hermes VM (Linux; fetches 90 MB from npm)
+	$(BIN)/python -m tests.clients.node tests/clients/react_native
+	$(BIN)/python -m pytest -m prove tests/clients/react_native $(ARGS)
 
 format: setup ## Put the code in its form
 	$(BIN)/ruff check --fix .

@@ -2,7 +2,7 @@
 
 import { AnswerNotUnderstood, NotFound } from "./errors.ts";
 import type { Catalogue, Change as HistoryChange, Edited, Guest, History } from "./models.ts";
-import type { Chance, Clock, Store, Tabs, TokenSource } from "./ports.ts";
+import type { Chance, Clock, OpenStream, Store, Tabs, TokenSource } from "./ports.ts";
 import { errorOf, parsed, read } from "./core/answers.ts";
 import { Connection, type Status, type StatusListener } from "./core/connection.ts";
 import type { Request } from "./core/exchange.ts";
@@ -20,7 +20,7 @@ import { Watch } from "./core/watching.ts";
 import { Wire } from "./core/wire.ts";
 import { Writer, type Change, type Edit } from "./core/writing.ts";
 import { MemoryStore } from "./stores/memory.ts";
-import { OwnLocks, pageTabs, systemChance, systemClock } from "./surroundings.ts";
+import { OwnLocks, pageTabs, systemChance, systemClock, systemStreams } from "./surroundings.ts";
 
 export const AGENT = "guestprefs-client-typescript/0.1.0";
 const PAGE = 50;
@@ -43,6 +43,8 @@ export interface Options {
   readonly clock?: Clock;
   readonly chance?: Chance;
   readonly fetch?: Fetch;
+  /** How a stream is opened: unless it is said, through `fetch`, and in React Native through XMLHttpRequest. */
+  readonly openStream?: OpenStream;
   /** How tabs share one stream and one outbox; on a page they do, unless this is null. */
   readonly tabs?: Tabs | null;
 }
@@ -95,7 +97,8 @@ export class GuestPrefs {
     this.#connection = new Connection(this.#chance, options.offline ?? false);
     this.#memory = new Memory(this.#store, options.language ?? "", options.account ?? "");
     const fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
-    this.#wire = new Wire(wireOptions(options, this.#clock, this.#chance), this.#connection, this.#memory, new Sender(baseUrl, fetch));
+    const sender = new Sender(baseUrl, fetch, options.openStream ?? systemStreams(options.fetch));
+    this.#wire = new Wire(wireOptions(options, this.#clock, this.#chance), this.#connection, this.#memory, sender);
     this.#reader = new Reader(this.#wire, this.#memory);
     const locks = (this.#store.sharedAs && this.#tabs?.locks) || new OwnLocks();
     this.#writer = new Writer(this.#reader, locks, options.onConflict ?? (() => "theirs"), options.outbox ?? false);

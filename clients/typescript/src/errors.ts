@@ -40,6 +40,7 @@ export class Unreachable extends GuestPrefsError {
 
   constructor(reason: string, idempotencyKey = "", cause?: unknown) {
     super(reason, { cause });
+    this.cause ??= cause; // an engine may not know of causes
     this.idempotencyKey = idempotencyKey;
   }
 }

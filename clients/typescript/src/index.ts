@@ -17,4 +17,5 @@ export { IndexedDBStore } from "./stores/indexeddb.ts";
 export { MemoryStore } from "./stores/memory.ts";
 export { SealedStore } from "./stores/sealed.ts";
 export { TextStore, type TextStorage } from "./stores/text.ts";
+export { fetchStreams, xhrStreams } from "./streams.ts";
 export { sharedTabs, systemChance, systemClock } from "./surroundings.ts";

@@ -82,5 +82,19 @@ export interface Tabs {
   channel(name: string): Channel;
 }
 
+/**
+ * The beginning of an answer that goes on. `pieces` is its text as it comes; it throws where the way is cut, and may end at
+ * any time: what goes on is asked for again.
+ */
+export interface Incoming {
+  readonly status: number;
+  /** Names are in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly pieces: AsyncGenerator<string, void>;
+}
+
+/** Opens an answer (GET) that is told as it comes. It rejects when `signal` ends it, and then its pieces throw. */
+export type OpenStream = (url: string, headers: Readonly<Record<string, string>>, signal: AbortSignal) => Promise<Incoming>;
+
 export type Token = string | undefined;
 export type TokenSource = Token | (() => Token | Promise<Token>);

@@ -1,6 +1,8 @@
-/** The clock, the chance, the locks and the tabs of the machine that the client runs on. */
+/** The clock, the chance, the streams, the locks and the tabs of the machine that the client runs on. */
 
-import type { Chance, Channel, Clock, Locks, Tabs } from "./ports.ts";
+import type { Fetch } from "./core/sender.ts";
+import type { Chance, Channel, Clock, Locks, OpenStream, Tabs } from "./ports.ts";
+import { fetchStreams, xhrStreams } from "./streams.ts";
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -29,6 +31,17 @@ export const systemChance: Chance = {
     return word() + word() + word() + word();
   },
 };
+
+/**
+ * Streams through the `fetch` that was given, or that of the machine; where that one tells an answer only when it is whole
+ * (React Native), through XMLHttpRequest.
+ */
+export function systemStreams(given: Fetch | undefined): OpenStream {
+  if (given) return fetchStreams(given);
+  const streams = typeof TextDecoder !== "undefined" && "body" in Response.prototype;
+  if (!streams && typeof XMLHttpRequest !== "undefined") return xhrStreams();
+  return fetchStreams(globalThis.fetch.bind(globalThis));
+}
 
 /** Turns within one client. */
 export class OwnLocks implements Locks {

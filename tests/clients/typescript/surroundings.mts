@@ -8,6 +8,12 @@ export class MovedClock implements Clock {
   pauses: number[] = [];
   #now = START;
   #elapsed = 0;
+  readonly #turn: () => Promise<unknown>;
+
+  /** While it sleeps others have their turn, and so has what ends a test that would never end. */
+  constructor(turn: () => Promise<unknown> = () => new Promise((resolve) => setImmediate(resolve))) {
+    this.#turn = turn;
+  }
 
   now(): number {
     return this.#now;
@@ -29,8 +35,7 @@ export class MovedClock implements Clock {
   async sleep(seconds: number): Promise<void> {
     this.pauses.push(Math.round(seconds * 1e6) / 1e6);
     this.passBy(seconds);
-    // Others have their turn, and so has what ends a test that would never end.
-    await new Promise((resolve) => setImmediate(resolve));
+    await this.#turn();
   }
 }
 

@@ -45,6 +45,19 @@ FOLLOWED = """(guest) => {
 }"""
 
 
+# A page that is as React Native in what matters here: `fetch` waits for the end of an answer and has no body to read.
+WITHOUT_STREAMS = """() => {
+  const { fetch } = window;
+  const waits = (signal) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  window.fetch = (url, init) => url.includes("/v1/changes") ? waits(init.signal) : fetch(url, init);
+  delete Response.prototype.body;
+}"""
+OPENED_IN_PIECES = """async ([url, token, lettersMax]) => {
+  const { GuestPrefs, xhrStreams } = await import("/index.js");
+  window.client = new GuestPrefs(url, { token, openStream: xhrStreams(lettersMax), tabs: null });
+}"""
+
+
 class Files(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: the test says what went wrong."""
@@ -245,3 +258,34 @@ def test_tabs_share_what_is_sealed_with_one_key(browser: Browser, home: str, pla
         assert [tab.evaluate(WAITING) for tab in tabs] == [[{LIGHT: 40}]] * 2
     context.close()
     assert device.faults == []
+
+
+def test_where_fetch_waits_for_the_end_a_stream_is_live_all_the_same(device: Device) -> None:
+    """Through XMLHttpRequest, which is chosen by itself; nothing is asked again."""
+    device.elsewhere({WARMTH: 20})
+    page = device.context.new_page()
+    page.goto(device.home)
+    page.evaluate(WITHOUT_STREAMS)
+    device.open(page)
+    page.evaluate(FOLLOWED, device.guest)
+    for degrees in (20, 21, 22):
+        device.elsewhere({WARMTH: degrees})
+        page.wait_for_function(f"seen.at(-1) === {degrees}")
+    assert page.evaluate("seen") == [20, 21, 22]
+    assert (len(device.calls("GET", "/v1/changes")), device.calls("GET", "/preferences")) == (1, [])
+
+
+def test_a_stream_that_has_grown_long_goes_on_as_another_one(device: Device) -> None:
+    device.elsewhere({WARMTH: 20})
+    page = device.context.new_page()
+    page.goto(device.home)
+    page.evaluate(OPENED_IN_PIECES, [device.place.url, device.place.guest_token(device.guest), 100])
+    page.evaluate(FOLLOWED, device.guest)
+    for degrees in (20, 21, 22):
+        device.elsewhere({WARMTH: degrees})
+        page.wait_for_function(f"seen.at(-1) === {degrees}")
+    assert page.evaluate("seen") == [20, 21, 22]
+    first, *others = device.calls("GET", "/v1/changes")
+    assert "last-event-id" not in first.headers and others
+    places = [one.headers["last-event-id"] for one in others]
+    assert all(places) and len(set(places)) > 1

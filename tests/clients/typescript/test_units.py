@@ -67,6 +67,13 @@ PLANTED = [
     ),
     ("stores/sealed.ts", "&& !ours.some((one) => one !== undefined)", "&& false"),
     ("core/memory.ts", "if (!lost.length) return records;", "return records;"),
+    ("core/text.ts", "if (bits < 8) continue;", "if (bits <= 8) continue;"),
+    ("core/digest.ts", "utf8(text)", "new TextEncoder().encode(text)"),
+    ("core/sender.ts", "String(late ?? error)", "String(stop.signal.reason)"),
+    ("core/sender.ts", "caches && ", ""),
+    ("core/upstream.ts", "error instanceof Stuck && (await this.#answers())", "false"),
+    ("core/upstream.ts", "error instanceof Stuck && (await this.#answers())", "error instanceof Stuck"),
+    ("streams.ts", "decoder.decode(value, { stream: true })", "decoder.decode(value)"),
     ("surroundings.ts", "const mine = before.then(task, task);", "const mine = task();"),
 ]
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { setTimeout as soon } from "node:timers/promises";
 
-import { GuestPrefs, sharedTabs, type Options } from "../../../clients/typescript/src/index.ts";
+import { GuestPrefs, fetchStreams, sharedTabs, type Options } from "../../../clients/typescript/src/index.ts";
 import { EventParser } from "../../../clients/typescript/src/core/events.ts";
 import { MiddleChance, MovedClock } from "./surroundings.mts";
 
@@ -169,11 +169,61 @@ test("events are found however the bytes are cut", () => {
     { event: "message", data: "", id: "" },
     { event: "message", data: "x", id: "" },
   ];
-  const bytes = ENCODER.encode(text);
-  for (const size of [1, 2, 3, 7, bytes.length]) {
+  for (const size of [1, 2, 3, 7, text.length]) {
     const parser = new EventParser();
     const found = [];
-    for (let at = 0; at < bytes.length; at += size) found.push(...parser.feed(bytes.slice(at, at + size)));
-    assert.deepEqual(found, expected, `${size} bytes at a time`);
+    for (let at = 0; at < text.length; at += size) found.push(...parser.feed(text.slice(at, at + size)));
+    assert.deepEqual(found, expected, `${size} letters at a time`);
   }
+});
+
+test("letters are whole however the bytes of a stream are cut", async () => {
+  const bytes = ENCODER.encode("ທ 😀 né");
+  const body = new ReadableStream<Uint8Array>({
+    start: (stream) => {
+      for (const byte of bytes) stream.enqueue(Uint8Array.of(byte));
+      stream.close();
+    },
+  });
+  const opened = await fetchStreams(async () => new Response(body))("http://streams.invalid", {}, new AbortController().signal);
+  let text = "";
+  for await (const piece of opened.pieces) text += piece;
+  assert.equal(text, "ທ 😀 né");
+});
+
+test("where a stream never begins it asks again, and tries the stream again later", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const streams = new Streams([SNAPSHOT, change("b", 3, 90), event("erased", "c", { guest: GUEST })]);
+  let [begun, looked] = [0, 0];
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    if (!String(url).includes("/v1/changes")) return Response.json(answer(2, Math.min(++looked, 3)));
+    if (begun++) return await streams.fetch(url, init);
+    // Waits for the end of what has none, as React Native's does.
+    return await new Promise((_, reject) => {
+      init!.signal!.addEventListener("abort", () => reject(new Error("Aborted")));
+      context.mock.timers.tick(5000);
+    });
+  };
+  const client = clientOf(fetch);
+  const seen: number[] = [];
+  for await (const known of client.watch(GUEST, { poll: 200 })) seen.push(known.value("lighting.brightness"));
+  assert.deepEqual(seen, [2, 3, 10, 90]); // the first look only finds out that the server answers
+  assert.deepEqual([begun, looked], [2, 4]);
+});
+
+test("a stream that never begins because the server is away is no reason to do without", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const streams = new Streams([SNAPSHOT, event("erased", "c", { guest: GUEST })]);
+  let begun = 0;
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    if (!String(url).includes("/v1/changes")) throw new TypeError("no network");
+    if (begun++ > 1) return await streams.fetch(url, init);
+    return await new Promise((_, reject) => {
+      init!.signal!.addEventListener("abort", () => reject(new Error("Aborted")));
+      context.mock.timers.tick(5000);
+    });
+  };
+  const seen: number[] = [];
+  for await (const known of clientOf(fetch).watch(GUEST)) seen.push(known.value("lighting.brightness"));
+  assert.deepEqual([seen, begun], [[10], 3]);
 });

@@ -10,6 +10,7 @@ import {
 import type { Problem } from "../models.ts";
 import { sha256 } from "./digest.ts";
 import type { Response, Unreached } from "./exchange.ts";
+import { ofBase64Url } from "./text.ts";
 
 const SHOWN = 200;
 // What says who a token speaks for. The others change with every token.
@@ -105,8 +106,7 @@ function whoOf(token: string): string | undefined {
   if (!claims) return undefined;
   let told: unknown;
   try {
-    const bytes = atob(claims.replace(/-/g, "+").replace(/_/g, "/"));
-    told = parsed(new TextDecoder().decode(Uint8Array.from(bytes, (one) => one.charCodeAt(0))));
+    told = parsed(ofBase64Url(claims));
   } catch {
     return undefined;
   }

@@ -1,5 +1,7 @@
 /** SHA-256 (FIPS 180-4): `crypto.subtle` is missing where a page came without TLS, and in React Native. */
 
+import { utf8 } from "./text.ts";
+
 function primes(count: number): number[] {
   const found: number[] = [];
   for (let n = 2; found.length < count; n++) if (found.every((p) => n % p)) found.push(n);
@@ -12,7 +14,7 @@ const STEPS = primes(64).map((p) => fraction(Math.cbrt(p)));
 const turned = (word: number, by: number) => (word >>> by) | (word << (32 - by));
 
 function padded(text: string): DataView {
-  const bytes = new TextEncoder().encode(text);
+  const bytes = utf8(text);
   const whole = new Uint8Array(Math.ceil((bytes.length + 9) / 64) * 64);
   whole.set(bytes);
   whole[bytes.length] = 0x80;

@@ -1,4 +1,4 @@
-/** Server-sent events, read from bytes as they come (the "event stream interpretation" of the HTML standard). */
+/** Server-sent events, read from text as it comes (the "event stream interpretation" of the HTML standard). */
 
 export interface StreamEvent {
   /** Empty where an event says nothing but where the stream stands. */
@@ -8,15 +8,16 @@ export interface StreamEvent {
 }
 
 export class EventParser {
-  readonly #decoder = new TextDecoder();
+  #begun = false;
   #rest = "";
   #event = "";
   #data: string[] = [];
   #id: string | undefined;
 
-  /** What ends within these bytes. Half a line waits for its other half. */
-  feed(bytes: Uint8Array): StreamEvent[] {
-    const text = this.#rest + this.#decoder.decode(bytes, { stream: true });
+  /** What ends within this piece. Half a line waits for its other half. */
+  feed(piece: string): StreamEvent[] {
+    const text = this.#rest + (this.#begun ? piece : piece.replace(/^\uFEFF/, ""));
+    this.#begun ||= piece !== "";
     // A CR at the very end may be half of a CRLF.
     const lines = text.replace(/\r\n/g, "\n").split(/\n|\r(?=[^])/);
     this.#rest = lines.pop() ?? "";

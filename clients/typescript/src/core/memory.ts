@@ -115,7 +115,7 @@ export class Memory {
 
   /** Put an edit behind the others of its guest, or into the last of them while that was never sent. */
   async enqueue(entry: Entry): Promise<Entry> {
-    const last = (await this.waiting(entry.guest)).at(-1);
+    const [last] = (await this.waiting(entry.guest)).slice(-1);
     const kept = last && takes(last, entry) ? merged(last, entry) : entry;
     await this.putEntry(kept);
     return kept;

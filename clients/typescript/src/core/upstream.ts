@@ -6,12 +6,14 @@ import { DOUBLINGS_MAX } from "./connection.ts";
 import type { Response } from "./exchange.ts";
 import { EventParser, type StreamEvent } from "./events.ts";
 import { getting, type Question } from "./questions.ts";
-import type { Reader } from "./reading.ts";
+import { isAway, type Reader } from "./reading.ts";
 import { AGAIN } from "./retries.ts";
 
 const EVENT_STREAM = "text/event-stream";
 // The service says something at least every 15 seconds; who hears nothing for three times that long is not connected.
 const [BEGIN_S, SILENCE_S] = [5, 45];
+// Where the server answers but no stream begins, something in between waits for the end of it: it is asked for again.
+const STREAMS_AGAIN_S = 600;
 const [PAUSE_FIRST_S, PAUSE_LONGEST_S] = [0.5, 10];
 
 /** Events of our own, beside those of the server: the way is cut; there is no stream, so look. */
@@ -27,13 +29,17 @@ class Refused extends Error {
   }
 }
 
+/** No stream began in time. */
+class Stuck extends Error {}
+
 export class Upstream {
   /** Where the stream stands: the id of the last event. */
   place = "";
   readonly #reader: Reader;
   readonly #asked: Question;
   readonly #pollS: number;
-  #streams = true;
+  // When the next stream may be tried, as time elapses.
+  #streamsFrom = 0;
   #failures = 0;
   // Another token was had since a stream last told something.
   #renewed = false;
@@ -77,6 +83,9 @@ export class Upstream {
       if (error instanceof Refused) {
         await this.#refused(error.response);
         if (AGAIN.has(error.response.status)) yield LOST;
+      } else if (!signal.aborted && error instanceof Stuck && (await this.#answers())) {
+        this.#streamsFrom = clock.elapsed() + STREAMS_AGAIN_S;
+        yield LOOK;
       } else if (!signal.aborted) {
         connection.failed(clock.elapsed());
         yield LOST;
@@ -91,21 +100,23 @@ export class Upstream {
   async *#told(stop: AbortController): AsyncGenerator<StreamEvent> {
     const { wire } = this.#reader;
     await wire.signIn();
-    let timer = setTimeout(() => stop.abort(), BEGIN_S * 1000);
+    let late = false;
+    let timer = setTimeout(() => ((late = true), stop.abort()), BEGIN_S * 1000);
     try {
-      const { answer, status, headers } = await wire.sender.open(this.#request(), stop.signal);
-      if (status !== 200 || !headers["content-type"]?.startsWith(EVENT_STREAM) || !answer.body) {
-        const body = status === 200 ? "" : await answer.text();
-        throw new Refused({ status, headers, body });
+      const { status, headers, pieces } = await wire.sender.open(this.#request(), stop.signal);
+      if (status !== 200 || !headers["content-type"]?.startsWith(EVENT_STREAM)) {
+        throw new Refused({ status, headers, body: status === 200 ? "" : await whole(pieces) });
       }
-      const [bytes, parser] = [answer.body.getReader(), new EventParser()];
+      const parser = new EventParser();
       for (;;) {
         clearTimeout(timer);
         timer = setTimeout(() => stop.abort(), SILENCE_S * 1000);
-        const { done, value } = await bytes.read();
+        const { done, value } = await pieces.next();
         if (done) return;
         yield* parser.feed(value);
       }
+    } catch (error) {
+      throw late ? new Stuck() : error;
     } finally {
       clearTimeout(timer);
       stop.abort();
@@ -130,7 +141,20 @@ export class Upstream {
     if (AGAIN.has(response.status)) return;
     if (response.status === 404) await this.#reader.read(this.#asked);
     else if (response.status >= 300) throw await this.#error(response);
-    this.#streams = false;
+    this.#streamsFrom = Infinity;
+  }
+
+  get #streams(): boolean {
+    return this.#reader.wire.clock.elapsed() >= this.#streamsFrom;
+  }
+
+  /** Whether the server says anything else than streams. */
+  async #answers(): Promise<boolean> {
+    try {
+      return !(await this.#reader.read(this.#asked)).meta.stale;
+    } catch (error) {
+      return !isAway(error);
+    }
   }
 
   async #error(response: Response): Promise<Error> {
@@ -165,4 +189,10 @@ export class Upstream {
       done();
     });
   }
+}
+
+async function whole(pieces: AsyncGenerator<string, void>): Promise<string> {
+  let text = "";
+  for await (const piece of pieces) text += piece;
+  return text;
 }

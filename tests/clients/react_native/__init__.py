@@ -1,0 +1,1 @@
+"""The TypeScript SDK in React Native's JavaScript and its engine."""
