@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -21,6 +22,7 @@ import psutil
 import pytest
 
 from loadtests.bench import wire
+from prefs.services.readings import PROMPT_S
 from tests.chaos.grounds import Grounds, wait_until
 from tests.chaos.stream import StreamReader
 from tests.cli.launch import launching
@@ -235,6 +237,23 @@ def test_the_kernel_cuts_who_takes_nothing(tmp_path: Path) -> None:
         assert len(written) * EVENT_BYTES < SENT_BYTES, "the kernel had no room left for them"
         until_heard(follower, b"id: ")
         check_resumed(grounds, grounds.guests[1], stalled.links[0])
+
+
+def test_what_a_slow_reader_did_not_take_is_read_again(tmp_path: Path) -> None:
+    """The server gives back what it had no room for: it is not sent later as it was, and nothing comes out of order."""
+    changes = 200  # fewer than a listener may be behind
+    with ExitStack() as stack:
+        launch = launching("tests.chaos.hasty:create_narrow")
+        grounds = stack.enter_context(Grounds(tmp_path, guests=1, launch=launch))
+        (slow,) = stall(stack, grounds, grounds.guests, 1).links
+        for number in range(changes):
+            version = grounds.prefer(grounds.guests[0], number % 2 + 1).json()["version"]
+        time.sleep(2 * PROMPT_S)
+        heard = until_heard(slow, b'"version":%d,' % version)
+        versions = [int(one) for one in re.findall(rb'"version":(\d+),', heard)]
+        assert grounds.metric("guestprefs_stream_events_read_again_total") >= 1
+
+    assert versions == sorted(set(versions)) and len(versions) < changes
 
 
 @pytest.mark.prove
