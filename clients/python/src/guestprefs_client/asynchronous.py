@@ -28,7 +28,7 @@ from guestprefs_client.core.effects import (
 )
 from guestprefs_client.core.kept import Preferences
 from guestprefs_client.core.outbox import DeadLetter, Entry, Flushed
-from guestprefs_client.core.watching import SILENCE_S, Watch, is_stream
+from guestprefs_client.core.watching import SILENCE_S, Stuck, Watch, is_stream
 from guestprefs_client.core.writing import Change, Edit
 from guestprefs_client.errors import Unreachable
 from guestprefs_client.models import Catalogue, Guest
@@ -153,7 +153,7 @@ class AsyncGuestPrefs(Surface):
         stream = self._http.stream(asked.method, url, params=params, headers=headers, timeout=timeout)
         try:
             async with AsyncExitStack() as opened:
-                response = await self._unless_left(watch, partial(opened.enter_async_context, stream))
+                response = await self._begun(watch, partial(opened.enter_async_context, stream))
                 if response is None:
                     return
                 if not is_stream(response.status_code, response.headers):
@@ -170,8 +170,18 @@ class AsyncGuestPrefs(Surface):
                             return
                 finally:
                     unlisten()
+        except Stuck:
+            for known in await self._run(watch.stuck()):
+                yield known
         except (httpx2.TransportError, httpx2.SSEError):
             watch.cut()
+
+    async def _begun[T](self, watch: Watch, coming: Callable[[], Awaitable[T]]) -> T | None:
+        try:
+            with anyio.fail_after(watch.begin_s):
+                return await self._unless_left(watch, coming)
+        except TimeoutError:
+            raise Stuck from None
 
     async def _unless_left[T](self, watch: Watch, coming: Callable[[], Awaitable[T]]) -> T | None:
         """What comes; None as soon as the network is to be left alone."""

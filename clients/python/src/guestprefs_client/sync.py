@@ -27,7 +27,7 @@ from guestprefs_client.core.effects import (
 )
 from guestprefs_client.core.kept import Preferences
 from guestprefs_client.core.outbox import DeadLetter, Entry, Flushed
-from guestprefs_client.core.watching import SILENCE_S, Watch, is_stream
+from guestprefs_client.core.watching import SILENCE_S, Stuck, Watch, is_stream
 from guestprefs_client.core.writing import Change, Edit
 from guestprefs_client.errors import Unreachable
 from guestprefs_client.models import Catalogue, Guest
@@ -159,6 +159,8 @@ class GuestPrefs(Surface):
                             return
                 finally:
                     unlisten()
+        except Stuck:
+            yield from self._run(watch.stuck())
         except (httpx2.TransportError, httpx2.SSEError):
             watch.cut()
 
@@ -166,7 +168,7 @@ class GuestPrefs(Surface):
         """The head of the answer; None as soon as the network is to be left alone."""
         unlisten = self.on_status(lambda status: opening.over.set() if watch.leave(status) else None)
         try:
-            return None if watch.leave(self.status) else opening.wait()
+            return None if watch.leave(self.status) else opening.wait(watch.begin_s)
         finally:
             unlisten()
 
@@ -319,11 +321,12 @@ class _Opening:
         self._failed: Exception | None = None
         self.over = threading.Event()
 
-    def wait(self) -> httpx2.Response | None:
-        """Raises what the request does."""
+    def wait(self, begin_s: float) -> httpx2.Response | None:
+        """Raises what the request does, and Stuck."""
         threading.Thread(target=self._open, daemon=True).start()
         try:
-            self.over.wait()
+            if not self.over.wait(begin_s):
+                raise Stuck
         finally:
             with self._turn:
                 self._left = self._response is None

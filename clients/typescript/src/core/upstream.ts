@@ -11,7 +11,9 @@ import { AGAIN } from "./retries.ts";
 
 const EVENT_STREAM = "text/event-stream";
 // The service says something at least every 15 seconds; who hears nothing for three times that long is not connected.
-const [BEGIN_S, SILENCE_S] = [5, 45];
+const SILENCE_S = 45;
+// How many times as long a stream may take to begin as another answer.
+const BEGIN_TIMES = 2.5;
 // Where the server answers but no stream begins, something in between waits for the end of it: it is asked for again.
 const STREAMS_AGAIN_S = 600;
 const [PAUSE_FIRST_S, PAUSE_LONGEST_S] = [0.5, 10];
@@ -101,7 +103,7 @@ export class Upstream {
     const { wire } = this.#reader;
     await wire.signIn();
     let late = false;
-    let timer = setTimeout(() => ((late = true), stop.abort()), BEGIN_S * 1000);
+    let timer = setTimeout(() => ((late = true), stop.abort()), BEGIN_TIMES * wire.timeouts.connect * 1000);
     try {
       const { status, headers, pieces } = await wire.sender.open(this.#request(), stop.signal);
       if (status !== 200 || !headers["content-type"]?.startsWith(EVENT_STREAM)) {

@@ -39,6 +39,10 @@ export class Wire {
     [this.#memory, this.#options] = [memory, options];
   }
 
+  get timeouts(): Timeouts {
+    return this.#options.timeouts;
+  }
+
   /** Have a token; whether it is another one than before. */
   async signIn(renew = false): Promise<boolean> {
     if (this.#signedIn && !renew) return false;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,28 +16,37 @@ from guestprefs_client.core.kept import Kept, Preferences, narrowed
 from guestprefs_client.core.questions import Question
 from guestprefs_client.core.reading import AWAY, Reader
 from guestprefs_client.core.retries import AGAIN
-from guestprefs_client.errors import NotAllowed, NotFound, NothingKnown
+from guestprefs_client.errors import GuestPrefsError, NotAllowed, NotFound, NothingKnown
 
 EVENT_STREAM = "text/event-stream"
 # The service says something at least every 15 seconds; who hears nothing for three times that long is not connected.
 SILENCE_S = 45.0
+# How many times as long a stream may take to begin as a connection to stand. Where the server answers and none begins,
+# something in between waits for the end of what has none: it is asked for again later.
+_BEGIN_TIMES = 2.5
+_STREAMS_AGAIN_S = 600.0
 PAUSE_FIRST_S, PAUSE_LONGEST_S = 0.5, 10.0
 _DOUBLINGS_MAX = 16
 _TELLING = ("change", "consent_withdrawn")
 _PARTING = ("erased", "gone")
 
 
+class Stuck(Exception):
+    """No stream began in time."""
+
+
 @dataclass(slots=True)
 class Watch:
     """`last` is what was told last; `place` the id of the last event; `ended` once the guest is gone; `away` when the
     way or the server failed since anybody was told of it; `left` when the stream at hand is not to be read further;
-    `renewed` when another token was had since a stream last told something."""
+    `renewed` when another token was had since a stream last told something; `streams_from` when the next stream may be
+    tried, as time elapses."""
 
     reader: Reader
     asked: Question
     poll_s: float
     place: str = ""
-    streams: bool = True
+    streams_from: float = 0.0
     ended: bool = False
     away: bool = False
     left: bool = False
@@ -49,6 +59,14 @@ class Watch:
     def over(self) -> bool:
         """Nothing more is told: the guest is gone, or the client is closed."""
         return self.ended or self.reader.wire.connection.status is Status.CLOSED
+
+    @property
+    def streams(self) -> bool:
+        return self.reader.wire.clock.elapsed() >= self.streams_from
+
+    @property
+    def begin_s(self) -> float:
+        return _BEGIN_TIMES * self.reader.wire.timeouts.connect
 
     @property
     def resting(self) -> bool:
@@ -85,10 +103,10 @@ class Watch:
             return
         if response.status == 404:
             yield from self.reader.read(self.asked)
-            self.streams = False
+            self.streams_from = math.inf
             return
         if 200 <= response.status < 300:
-            self.streams = False
+            self.streams_from = math.inf
             return
         error = answers.error_of(response, wire.clock.now())
         if isinstance(error, NotAllowed):
@@ -146,6 +164,21 @@ class Watch:
         except (*AWAY, NothingKnown):
             return []
         return [] if known.meta.stale and self.last is not None else self.news(known)
+
+    def stuck(self) -> Flow[list[Preferences]]:
+        """No stream began in time: one look, and no stream for a while, if the server is there all the same."""
+        wire = self.reader.wire
+        try:
+            there = not (yield from self.reader.read(self.asked)).meta.stale
+        except (*AWAY, NothingKnown):
+            there = False
+        except GuestPrefsError:
+            there = True  # looking says what of it
+        if not there:
+            self.cut()
+            return []
+        self.streams_from = wire.clock.elapsed() + _STREAMS_AGAIN_S
+        return (yield from self.polled())
 
     def pause(self) -> float:
         """Seconds until the next try: a moment after a stream that told something, ever longer after failures."""
