@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from guestprefs_client import AsyncGuestPrefs, GuestPrefs, MemoryStore, NotAllowed, NotFound, NothingKnown, Status
 from guestprefs_client.ports import Record
+from guestprefs_client.sync import _Opening
 from guestprefs_client.testing import FakeServer
 
 from tests.chaos.link import Link
@@ -307,3 +308,21 @@ def test_without_streams_it_asks_again() -> None:
         assert seen == [1, 2, 3]
         with pytest.raises(NotFound):
             next(client.watch(guest))
+
+
+class JustOver(threading.Event):
+    """The time is over in the moment in which it comes."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert super().wait(10)
+        return False
+
+
+def test_a_stream_that_begins_as_it_is_given_up_is_followed() -> None:
+    """Given up, it would stay open, and nobody would read it."""
+    streams = Streams([event("snapshot", "a")])
+    with httpx2.Client(transport=httpx2.MockTransport(streams.handle)) as http:
+        opening = _Opening(http, http.build_request("GET", f"https://hotel.example/v1/changes?guest={GUEST}"))
+        opening.over = JustOver()
+        response = opening.wait(0)
+        assert response is not None and response.read() == event("snapshot", "a")

@@ -324,12 +324,14 @@ class _Opening:
     def wait(self, begin_s: float) -> httpx2.Response | None:
         """Raises what the request does, and Stuck."""
         threading.Thread(target=self._open, daemon=True).start()
+        begun = False
         try:
-            if not self.over.wait(begin_s):
-                raise Stuck
+            begun = self.over.wait(begin_s)
         finally:
             with self._turn:
                 self._left = self._response is None
+        if self._left and not begun:
+            raise Stuck
         if self._failed is not None:
             raise self._failed
         return self._response
