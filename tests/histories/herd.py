@@ -8,12 +8,16 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
+import asyncpg
+
 from tests.histories.client import Caller, Unanswered, callers, request
 from tests.histories.nemesis import say
 from tests.histories.trio import WORKERS, Trio
 from tests.servers import PostgresServer
 
 _OF_A_GUEST = re.compile(rb"(?:execute [^\n]*|statement): [^;]*?FROM guest\b", re.DOTALL)
+
+STILL_LOOK_S = 0.02
 
 
 class Statements:
@@ -79,8 +83,16 @@ async def stampede(trio: Trio, guest: str, readers: int, statements: Statements)
     return Cost(await asyncio.to_thread(statements.count), given_up)
 
 
-async def cold_start(trio: Trio, guests: list[str], rate: int, seconds: float) -> Counter[int]:
-    """Reads at a rate, whatever comes of them, while Redis dies and comes back empty; answers by status."""
+class Start(NamedTuple):
+    """Answers by status, and for how long at most the database stood still, or this process with the proxies in it."""
+
+    statuses: Counter[int]
+    still_s: float
+
+
+async def cold_start(trio: Trio, guests: list[str], rate: int, seconds: float, database: str) -> Start:
+    """Reads at a rate, whatever comes of them, while Redis dies and comes back empty. The database is asked directly
+    too, all the while."""
     statuses: Counter[int] = Counter()
     tokens = {guest: trio.guest_token(guest) for guest in guests}
     idle: asyncio.Queue[Caller] = asyncio.Queue()
@@ -104,6 +116,8 @@ async def cold_start(trio: Trio, guests: list[str], rate: int, seconds: float) -
     async with callers(trio.ports, 60) as everybody:
         for caller in everybody:
             idle.put_nowait(caller)
+        over = asyncio.Event()
+        watching = asyncio.ensure_future(_longest_still(database, over))
         restarting = asyncio.ensure_future(restart())
         begun_at, reads = time.monotonic(), []
         for number in range(int(rate * seconds)):
@@ -111,4 +125,18 @@ async def cold_start(trio: Trio, guests: list[str], rate: int, seconds: float) -
             reads.append(asyncio.ensure_future(read(number)))
         await asyncio.gather(*reads)
         await restarting
-    return statuses
+        over.set()
+        return Start(statuses, await watching)
+
+
+async def _longest_still(database: str, over: asyncio.Event) -> float:
+    connection = await asyncpg.connect(database)
+    longest_s, said_at = 0.0, time.monotonic()
+    try:
+        while not over.is_set():
+            await connection.fetchval("SELECT 1")
+            longest_s, said_at = max(longest_s, time.monotonic() - said_at), time.monotonic()
+            await asyncio.sleep(STILL_LOOK_S)
+        return longest_s
+    finally:
+        await connection.close()

@@ -19,6 +19,8 @@ import pytest
 from prefs.bootstrap import SystemClock
 from prefs.cache.loader import LOADS_MAX
 from prefs.cache.local import DELTA_S
+from prefs.store.runners import PATIENCE_SLICES
+from prefs.store.waiting import SLICE_S
 from tests.cli.launch import launching
 from tests.histories.checking import FAULTS, Finding, History
 from tests.histories.herd import Statements, cold_start, stampede
@@ -252,18 +254,25 @@ async def test_a_herd_costs_a_statement_a_process(trio: Trio, postgres_server: P
 
 
 @pytest.mark.alone
-async def test_a_redis_that_comes_back_empty_does_not_flood_the_database(trio: Trio, tell: Tell) -> None:
+async def test_a_redis_that_comes_back_empty_does_not_flood_the_database(
+    trio: Trio, postgres_server: PostgresServer, tell: Tell
+) -> None:
     guests = await asyncio.to_thread(trio.make_guests, 200)
     trio.make_late((1.0, 0.1))  # so that reads of the database overlap: without bounds some twenty would
-    for proxy in trio.proxies:
-        proxy.most_busy = 0
-    statuses = await cold_start(trio, guests, COLD_RATE, seconds=6)
-    tell(f"{dict(statuses)}, at once {[proxy.most_busy for proxy in trio.proxies]}")
+    for _ in range(3):
+        for proxy in trio.proxies:
+            proxy.most_busy = 0
+        start = await cold_start(trio, guests, COLD_RATE, seconds=6, database=postgres_server.dsn())
+        at_once = [proxy.most_busy for proxy in trio.proxies]
+        tell(f"{dict(start.statuses)}, at once {at_once}, still for {start.still_s:.3f} s")
 
-    assert statuses[200] >= 0.999 * statuses.total()
-    assert statuses.total() == 6 * COLD_RATE
-    assert max(proxy.most_busy for proxy in trio.proxies) <= LOADS_MAX + LEDGER
-    assert max(proxy.most_busy for proxy in trio.proxies) >= 2
+        assert start.statuses.total() == 6 * COLD_RATE
+        assert max(at_once) <= LOADS_MAX + LEDGER
+        assert max(at_once) >= 2
+        # A database that says nothing for that long is taken for gone, and then it is right to refuse.
+        if start.still_s < PATIENCE_SLICES * SLICE_S / 2:
+            break
+    assert start.statuses[200] >= 0.999 * start.statuses.total()
 
 
 # ---------------------------------------------------------------- in the end
