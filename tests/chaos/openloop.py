@@ -23,6 +23,8 @@ from loadtests.bench import wire
 
 STRAGGLERS_S = 5.0
 PACE_S = 0.001
+# Later than this it comes when the machine stood still, and what it missed would then be asked all at once.
+STILL_S = 0.3
 URGENT = -10  # a load that comes late measures itself
 _TOLD = re.compile(rb"\r\n(cache-status|age|retry-after|x-request-id): *([^\r]+)", re.IGNORECASE)
 
@@ -151,6 +153,8 @@ class OpenLoop:
             now = time.perf_counter()
             if self._stopping.is_set():
                 ended = ended or now
+            if self.rate:
+                intended = max(intended, now - STILL_S)
             while ended is None and intended <= now and (self.rate or self._under_way() < self._connections):
                 self._number += 1
                 self._due.append((self._asks[self._number % len(self._asks)].label, intended, self._number))

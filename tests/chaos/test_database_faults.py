@@ -21,6 +21,7 @@ WRITE_SHARE = 10  # one write in so many questions
 
 AVAILABLE = 0.999  # P16
 REFUSED_S = 1.0
+LEDGER = 1  # connection of its own, which finds out for itself when it next writes
 CONSENT_S = 60
 BACK_S = 5.0  # P17
 
@@ -84,14 +85,15 @@ def outage(grounds: Grounds, fault: str, seconds: float, rate: float) -> tuple[l
         ended = load.now()
         ENDS[fault](grounds)
         back = wait_until(lambda: grounds.prefer(grounds.guests[0], 5).status_code == 200, "writes")
-    during = load.since(0, ended - REFUSED_S)
+    # What is asked later may wait until the database is back; twice as long, as the machine may stand still meanwhile.
+    during = load.since(0, ended - 2 * REFUSED_S)
     reads = [reply for reply in during if reply.label == "read"]
     return reads, [reply for reply in during if reply.label == "write"], back
 
 
 @pytest.mark.parametrize("fault", ["hung", "killed"])
 def test_known_guests_are_read_and_writes_refused_while_the_database_is_gone(grounds: Grounds, fault: str) -> None:
-    reads, writes, _ = outage(grounds, fault, seconds=3, rate=RATE)
+    reads, writes, _ = outage(grounds, fault, seconds=4, rate=RATE)
 
     assert failed(reads) == [], statuses(reads)
     check_refused(writes)
@@ -146,7 +148,8 @@ def test_sessions_that_turned_read_only_are_left_and_writes_come_back(grounds: G
     assert len(before) > 3, "too few to tell a pool from one connection"
     demoted(grounds)
     wait_until(lambda: grounds.prefer(grounds.guests[0], 4).status_code == 503, "a refusal")
-    assert before.isdisjoint(sessions(grounds)), "the pool of before is gone"
+    left = before & sessions(grounds)
+    assert len(left) <= LEDGER, left
     assert_refused(grounds.prefer(grounds.guests[0], 4))
     assert grounds.read(grounds.guests[0]).status_code == 200
     grounds.postgres.execute("ALTER SYSTEM RESET default_transaction_read_only")
