@@ -1,6 +1,7 @@
 """Running the queries: a pool of connections on PostgreSQL, one writing and a few reading threads on SQLite."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -206,6 +207,8 @@ class SqliteRunner:
         self._reading = sqlite_engine(url, begin="BEGIN", poolclass=QueuePool, pool_size=SQLITE_READERS, max_overflow=0)
         self._readers = ThreadPoolExecutor(SQLITE_READERS, "sqlite-reader")
         self._renewals = 0
+        # Whoever looks for a connection while the pool is emptied would wait for one that nobody brings back.
+        self._taking = threading.Lock()
         event.listen(self._reading, "connect", self._mark)
         event.listen(self._reading, "checkin", self._close_older)
 
@@ -231,7 +234,7 @@ class SqliteRunner:
 
     def _fold(self) -> None:
         try:
-            with self._reading.connect() as connection:
+            with self._take() as connection:
                 connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
         except LIBRARY_ERRORS:
             return  # it is tried again
@@ -241,7 +244,15 @@ class SqliteRunner:
         it never frees."""
         self._writer.renew()
         self._renewals += 1
-        await asyncio.to_thread(self._reading.dispose)
+        await asyncio.to_thread(self._empty)
+
+    def _empty(self) -> None:
+        with self._taking:
+            self._reading.dispose()
+
+    def _take(self) -> Connection:
+        with self._taking:
+            return self._reading.connect()
 
     def _mark(self, _: object, record: ConnectionPoolEntry) -> None:
         record.info[_RENEWALS] = self._renewals
@@ -253,7 +264,7 @@ class SqliteRunner:
 
     def _look[T](self, work: Look[T]) -> T:
         try:
-            with self._reading.connect() as connection:
+            with self._take() as connection:
                 return work(connection)
         except LIBRARY_ERRORS as error:
             raise translated(error) from error
